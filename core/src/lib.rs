@@ -1,0 +1,70 @@
+//! # Tweedie's core: the mathematics of diffusion models, without an allocator
+//!
+//! One convention holds everywhere: `t = 0` is data, the largest `t` is noise, and
+//!
+//! ```text
+//! x_t = alpha_t x_0 + sigma_t eps,      eps ~ N(0, I)            (3.2.85)
+//! ```
+//!
+//! A *denoiser* returns `x0_hat`, its estimate of `E[x_0 | x_t]`. Whatever a network predicts instead is
+//! converted by [`prediction`]; by [`tweedie`] the estimate and the score are the same thing. With `x0_hat` in
+//! hand every sampler step is linear, `x_s = keep x_t + sum pull_i x0_hat_i + kick z`, so a sampler is a *plan*:
+//! a table of coefficients, computed once in `f64` and executed by any tensor.
+//!
+//! | read | for |
+//! |---|---|
+//! | [`noise_level`], [`schedule`], [`chain`] | `alpha`, `sigma`, `log_snr`, in continuous time and on DDPM chains |
+//! | [`discretise`] | which times a sampler visits |
+//! | [`forward`] | noise added in one step, or in one jump |
+//! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
+//! | [`plan`], [`ddim`], [`ddpm`], [`sampler`] | the reverse process |
+//! | [`tensor`] | the traits that candle, wgpu and fixed-point buffers implement |
+//! | [`threefry`], [`normal`], [`noise`] | Gaussian noise with the same bits on every machine |
+//! | [`exact`], [`shell`] | denoisers in closed form, and the geometry of noise: the yardsticks |
+//!
+//! Equation numbers are those of the texts named in the project's ARCHITECTURE.md.
+//!
+//! ```
+//! use tweedie_core::{ddim, discretise::Spacing, plan::Step, schedule::Schedule};
+//!
+//! // Twenty deterministic DDIM steps of the trigonometric process, from noise (t = 0.999) to data (t = 0).
+//! let schedule = Schedule::Trigonometric;
+//! let mut times = [0.0; 21];
+//! Spacing::Uniform.fill(&schedule, 0.999, 0.0, &mut times)?;
+//! let mut plan = [Step::EMPTY; 20];
+//! ddim::plan(&schedule, &times, 0.0, &mut plan)?;
+//! // The last step lands on the denoiser's own estimate.
+//! assert_eq!((plan[19].keep, plan[19].pull(), plan[19].kick), (0.0, &[1.0][..], 0.0));
+//! # Ok::<(), tweedie_core::Error>(())
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod chain;
+pub mod ddim;
+pub mod ddpm;
+pub mod discretise;
+mod error;
+pub mod exact;
+pub mod forward;
+pub mod guidance;
+pub mod loss;
+pub mod noise;
+pub mod noise_level;
+pub mod normal;
+pub mod plan;
+pub mod prediction;
+pub mod sampler;
+pub mod schedule;
+pub mod shell;
+pub mod tensor;
+pub mod threefry;
+pub mod tweedie;
+
+pub use error::Error;
+pub use noise_level::NoiseLevel;
+pub use tensor::{Denoiser, NoiseSource, StepId, Tensor};

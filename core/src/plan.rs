@@ -1,0 +1,103 @@
+//! Sampler plans: tables of coefficients that any tensor can execute.
+
+use crate::tensor::{CoeffRange, Tensor};
+use crate::{Error, NoiseLevel};
+use heapless::Vec;
+
+/// The most `x0_hat`s that one step may combine: the newest and three earlier ones.
+pub const MAX_PULLS: usize = 4;
+
+/// One step: estimate `x0_hat` at `level`, then `x <- keep x + sum_i pull_i x0_hat_i + kick z`.
+///
+/// `C` is `f64` while a plan is made and a tensor's coefficient when it runs ([`Step::for_tensor`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step<C = f64> {
+    /// The process time at which the denoiser is asked.
+    pub t: f64,
+    /// The noise level at which the denoiser is asked.
+    pub level: NoiseLevel,
+    /// Multiplies the state.
+    pub keep: C,
+    /// Multiplies fresh unit noise; 0 when deterministic.
+    pub kick: C,
+    pulls: Vec<C, MAX_PULLS>,
+    is_noisy: bool,
+}
+
+impl Step {
+    /// A step that does nothing, to fill a buffer with before a solver writes its plan there.
+    pub const EMPTY: Self =
+        Self { t: 0.0, level: NoiseLevel::CLEAN, keep: 1.0, kick: 0.0, pulls: Vec::new(), is_noisy: false };
+
+    /// A step from its coefficients. `pull[0]` multiplies the newest `x0_hat`, `pull[1]` the one before, and so on.
+    ///
+    /// # Errors
+    /// [`Error::WrongLength`] for no pull or more than [`MAX_PULLS`]; [`Error::OutOfRange`] for a coefficient that is
+    /// not finite, or a negative kick.
+    pub fn new(t: f64, level: NoiseLevel, keep: f64, pull: &[f64], kick: f64) -> Result<Self, Error> {
+        let pulls = Vec::from_slice(pull).ok().filter(|pulls: &Vec<f64, MAX_PULLS>| !pulls.is_empty());
+        let Some(pulls) = pulls else {
+            return Err(Error::WrongLength { what: "a step's pulls", need: MAX_PULLS, have: pull.len() });
+        };
+        for (name, value) in core::iter::once(("keep", keep)).chain(pull.iter().map(|&p| ("pull", p))) {
+            crate::error::in_range(name, value, f64::MIN, f64::MAX)?;
+        }
+        crate::error::in_range("kick", kick, 0.0, f64::MAX)?;
+        Ok(Self { t, level, keep, kick, pulls, is_noisy: kick > 0.0 })
+    }
+
+    /// Converts every coefficient to a tensor's own, once.
+    pub fn for_tensor<T: Tensor + ?Sized>(&self) -> Result<Step<T::Coeff>, CoeffRange> {
+        let mut pulls = Vec::new();
+        for &pull in &self.pulls {
+            // The capacities are equal, so the push cannot fail.
+            let _ = pulls.push(T::coeff(pull)?);
+        }
+        Ok(Step {
+            t: self.t,
+            level: self.level,
+            keep: T::coeff(self.keep)?,
+            kick: T::coeff(self.kick)?,
+            pulls,
+            is_noisy: self.is_noisy,
+        })
+    }
+}
+
+impl<C> Step<C> {
+    /// The coefficients of the newest `x0_hat` and of earlier ones, newest first; at least one.
+    pub fn pull(&self) -> &[C] {
+        &self.pulls
+    }
+
+    /// Whether the step adds noise.
+    pub fn is_noisy(&self) -> bool {
+        self.is_noisy
+    }
+}
+
+/// How many `x0_hat` buffers a plan needs: the longest reach into its history; 0 for an empty plan.
+pub fn history<C>(plan: &[Step<C>]) -> usize {
+    plan.iter().map(|step| step.pulls.len()).max().unwrap_or(0)
+}
+
+/// Whether any step adds noise, so that a noise buffer and a noise source are needed.
+pub fn is_noisy<C>(plan: &[Step<C>]) -> bool {
+    plan.iter().any(Step::is_noisy)
+}
+
+/// Makes one step for each neighbouring pair of times, by a rule that sees the time, the level there and the next level.
+pub(crate) fn fill(
+    process: &impl crate::schedule::Process,
+    times: &[f64],
+    plan: &mut [Step],
+    mut rule: impl FnMut(f64, NoiseLevel, NoiseLevel) -> Result<Step, Error>,
+) -> Result<(), Error> {
+    if plan.is_empty() || times.len() != plan.len() + 1 {
+        return Err(Error::WrongLength { what: "times of a plan", need: plan.len().max(1) + 1, have: times.len() });
+    }
+    for (step, pair) in plan.iter_mut().zip(times.windows(2)) {
+        *step = rule(pair[0], process.level(pair[0])?, process.level(pair[1])?)?;
+    }
+    Ok(())
+}
