@@ -1,0 +1,247 @@
+//! Files of weights: a model to sample from, and the state that training resumes from.
+//!
+//! Both are safetensors with one metadata entry, `tweedie`, a JSON object. They are written to a temporary name and
+//! renamed, so a reader finds a whole file or none.
+
+use crate::atomic_file;
+use crate::data::{Dataset, Scaling};
+use crate::error::Error;
+use crate::network::parameters::FrozenWeights;
+use crate::network::{Network, Parameters};
+use crate::optimiser::{OptimiserState, Slot};
+use crate::preset::Preset;
+use candle_core::{Device, Tensor};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The name of the one metadata entry.
+const METADATA: &str = "tweedie";
+
+/// What a model needs beside its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// `model`.
+    pub format: String,
+    /// Version of this layout.
+    pub version: u32,
+    /// The preset it was trained by, as TOML.
+    pub preset: String,
+    /// Name of the data set.
+    pub data: String,
+    /// Shape of one sample.
+    pub shape: Vec<usize>,
+    /// Number of classes; 0 without.
+    pub classes: usize,
+    /// From the network's range to the data's units: `offset + scale * value`.
+    pub offset: f32,
+    /// See `offset`.
+    pub scale: f32,
+}
+
+/// The version that this program writes and reads.
+const VERSION: u32 = 1;
+
+impl Description {
+    /// The description of a model trained by `preset` on `data`.
+    pub fn new(preset: &Preset, data: &Dataset) -> Result<Self, Error> {
+        Ok(Self {
+            format: "model".to_owned(),
+            version: VERSION,
+            preset: preset.to_toml()?,
+            data: data.name.clone(),
+            shape: data.shape.clone(),
+            classes: data.classes,
+            offset: data.scaling.offset,
+            scale: data.scaling.scale,
+        })
+    }
+
+    /// The number of values in a sample.
+    pub fn features(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// A network that can be sampled from.
+pub struct Model {
+    /// The network.
+    pub network: Box<dyn Network>,
+    /// Its weights: the moving average of training.
+    pub weights: FrozenWeights,
+    /// The preset it was trained by.
+    pub preset: Preset,
+    /// Shape, classes and units.
+    pub description: Description,
+}
+
+impl Model {
+    /// Reads `model.safetensors`.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, of a newer version, or whose weights do not fit its own description.
+    pub fn load(path: &Path, device: &Device) -> Result<Self, Error> {
+        let file = StoredFile::read(path)?;
+        let description: Description = file.metadata(path)?;
+        if description.format != "model" || description.version > VERSION {
+            return Err(damaged(path, "it is no model of this version of Tweedie"));
+        }
+        let preset = Preset::parse(&path.display().to_string(), &description.preset, &[])?;
+        let sizes_fit = !description.shape.is_empty()
+            && description.shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n)).is_some_and(|size| size > 0);
+        if !sizes_fit {
+            return Err(damaged(path, "the shape of its samples makes no sense"));
+        }
+        let network = preset.network.build(description.features(), description.classes);
+        let mut entries = Vec::new();
+        for (name, shape) in network.weights() {
+            entries.push((name.clone(), file.tensor(path, &name, &shape, device)?));
+        }
+        Ok(Self { network, weights: FrozenWeights::new(entries), preset, description })
+    }
+
+    /// Writes `model.safetensors`.
+    pub fn save(path: &Path, weights: &[(String, &Tensor)], description: &Description) -> Result<(), Error> {
+        write(path, weights, description)
+    }
+
+    /// The map from the network's range to the data's units.
+    pub fn scaling(&self) -> Scaling {
+        Scaling { offset: self.description.offset, scale: self.description.scale }
+    }
+}
+
+/// Everything of a training but its weights and the optimiser's memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// `state`.
+    pub format: String,
+    /// Version of this layout.
+    pub version: u32,
+    /// The preset, as TOML.
+    pub preset: String,
+    /// SHA-256 of the data, so that a run is not continued on others.
+    pub fingerprint: String,
+    /// Updates made.
+    pub updates: u64,
+    /// Sum of losses since the last line of metrics, as the bits of an f64.
+    pub loss_sum_bits: u64,
+    /// Seconds of training so far, over all sessions.
+    pub seconds: f64,
+}
+
+impl Progress {
+    /// The record of a run at its start.
+    pub fn new(preset: &Preset, fingerprint: String) -> Result<Self, Error> {
+        Ok(Self {
+            format: "state".to_owned(),
+            version: VERSION,
+            preset: preset.to_toml()?,
+            fingerprint,
+            updates: 0,
+            loss_sum_bits: 0,
+            seconds: 0.0,
+        })
+    }
+}
+
+/// Writes `state.safetensors`: the weights and, for each, the optimiser's three tensors.
+pub fn save_state(
+    path: &Path,
+    parameters: &Parameters,
+    state: &OptimiserState,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let mut tensors = Vec::new();
+    for ((name, var), slot) in parameters.iter().zip(&state.slots) {
+        tensors.push((format!("weight.{name}"), var.as_tensor()));
+        tensors.push((format!("mean.{name}"), &slot.mean));
+        tensors.push((format!("square.{name}"), &slot.square));
+        tensors.push((format!("average.{name}"), &slot.average));
+    }
+    write(path, &tensors, progress)
+}
+
+/// Reads `state.safetensors` back.
+///
+/// # Errors
+/// As of [`Model::load`].
+pub fn load_state(
+    path: &Path,
+    network: &dyn Network,
+    device: &Device,
+) -> Result<(Parameters, OptimiserState, Progress), Error> {
+    let file = StoredFile::read(path)?;
+    let progress: Progress = file.metadata(path)?;
+    if progress.format != "state" || progress.version > VERSION {
+        return Err(damaged(path, "it is no training state of this version of Tweedie"));
+    }
+    let (mut parameters, mut slots) = (Parameters::default(), Vec::new());
+    for (name, shape) in network.weights() {
+        let tensor = |kind: &str| file.tensor(path, &format!("{kind}.{name}"), &shape, device);
+        parameters.insert(&name, tensor("weight")?)?;
+        slots.push(Slot { mean: tensor("mean")?, square: tensor("square")?, average: tensor("average")? });
+    }
+    let state = OptimiserState { slots, updates: progress.updates };
+    Ok((parameters, state, progress))
+}
+
+fn damaged(path: &Path, reason: &str) -> Error {
+    Error::Model { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+fn write(path: &Path, tensors: &[(String, &Tensor)], metadata: &impl Serialize) -> Result<(), Error> {
+    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            Ok((name.clone(), tensor.dims().to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        })
+        .collect::<candle_core::Result<_>>()?;
+    let fail = |reason: String| Error::Model { path: path.to_owned(), reason };
+    let views = bytes
+        .iter()
+        .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|error| fail(error.to_string()))?;
+    let json = serde_json::to_string(metadata).map_err(|error| fail(error.to_string()))?;
+    let metadata = HashMap::from([(METADATA.to_owned(), json)]);
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|error| fail(error.to_string()))?;
+    atomic_file::write(path, &file).map_err(Error::file(path, "write it"))
+}
+
+/// A safetensors file in memory.
+struct StoredFile {
+    bytes: Vec<u8>,
+}
+
+impl StoredFile {
+    fn read(path: &Path) -> Result<Self, Error> {
+        Ok(Self { bytes: std::fs::read(path).map_err(Error::file(path, "read it"))? })
+    }
+
+    fn metadata<M: DeserializeOwned>(&self, path: &Path) -> Result<M, Error> {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes)
+            .map_err(|_| damaged(path, "it is not a safetensors file, or is cut short"))?;
+        let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
+        let json = json.ok_or_else(|| damaged(path, "it was not written by Tweedie"))?;
+        serde_json::from_str(json).map_err(|error| damaged(path, &format!("its description is damaged ({error})")))
+    }
+
+    fn tensor(&self, path: &Path, name: &str, shape: &[usize], device: &Device) -> Result<Tensor, Error> {
+        let file = SafeTensors::deserialize(&self.bytes)
+            .map_err(|_| damaged(path, "it is not a safetensors file, or is cut short"))?;
+        let view = file.tensor(name).map_err(|_| damaged(path, &format!("the weight {name} is missing")))?;
+        if view.dtype() != Dtype::F32 || view.shape() != shape {
+            let found = view.shape();
+            return Err(damaged(path, &format!("the weight {name} has shape {found:?} where {shape:?} is needed")));
+        }
+        let (values, _) = view.data().as_chunks::<4>();
+        let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(damaged(path, &format!("the weight {name} holds a value that is not finite")));
+        }
+        Ok(Tensor::from_vec(values, shape, device)?)
+    }
+}

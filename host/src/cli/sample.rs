@@ -1,0 +1,161 @@
+//! `cargo xtask sample`.
+
+use super::{positive, preview};
+use crate::atomic_file;
+use crate::checkpoint::Model;
+use crate::device::DeviceName;
+use crate::error::Error;
+use crate::npy;
+use crate::picture::sheet;
+use crate::preset::{SamplingSettings, SolverName, SpacingName};
+use crate::run_folder::RunFolder;
+use crate::sample::sample;
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Draw samples from a trained model.
+///
+/// The same seed gives the same samples: sample i depends on the seed, its class and i alone, not on how many are drawn. Files are
+/// left in RUN/samples (or --out): samples.png, samples.npy (f32, [n, ...], in the data's units: images in [-1, 1]), labels.npy
+/// (i64, [n], when there are classes) and samples.json (the settings).
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask sample runs/digits --class 3 --count 16      sixteen threes
+  cargo xtask sample runs/digits --count 2000 --out all    2000 samples, classes 0, 1, 2, … in turn
+  cargo xtask sample runs/digits --solver ddpm --steps 50  ancestral sampling
+  cargo xtask sample runs/digits --guidance 2              exaggerate the class")]
+pub struct Arguments {
+    /// A run folder, as `train` leaves it
+    run: PathBuf,
+    /// How many samples [default: 16 of one class, else 10 of each]
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
+    count: Option<u64>,
+    /// Only this class [default: all in turn]
+    #[arg(long, value_name = "C")]
+    class: Option<u32>,
+    /// ddim or ddpm [default: the preset's]
+    #[arg(long, value_name = "NAME")]
+    solver: Option<SolverName>,
+    /// Network evaluations for a sample [default: the preset's]
+    #[arg(long, value_name = "K", value_parser = positive::<u64>)]
+    steps: Option<u64>,
+    /// Noise of DDIM, 0 to 1 [default: the preset's]
+    #[arg(long, value_name = "E")]
+    eta: Option<f64>,
+    /// Classifier-free guidance, 1 being none [default: the preset's]
+    #[arg(long, value_name = "G")]
+    guidance: Option<f64>,
+    /// uniform, exponential, log-snr, karras; on a chain also leading, trailing, linspace [default: the preset's]
+    #[arg(long, value_name = "NAME")]
+    spacing: Option<SpacingName>,
+    /// Seed of the noise
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// cpu, cuda or metal
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
+    /// Where to leave the files [default: RUN/samples]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print a summary as JSON on standard output instead of samples
+    #[arg(long)]
+    json: bool,
+}
+
+/// The most samples drawn by one call: beyond it the files would not fit into memory for typical shapes.
+const MOST: u64 = 10_000_000;
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let device = arguments.device.open()?;
+    let path = RunFolder::model_in(&arguments.run);
+    if !path.is_file() {
+        let reason = match arguments.run.is_dir() {
+            true => "there is no model.safetensors in it; has it been trained?",
+            false => "there is no such run folder; make one with `cargo xtask train`",
+        };
+        return Err(Error::NoRun { folder: arguments.run.clone(), reason: reason.to_owned() });
+    }
+    let model = Model::load(&path, &device)?;
+    let classes = arguments.classes(model.description.classes as u32)?;
+    let settings = arguments.settings(&model.preset.sampling);
+    let begun = Instant::now();
+    let samples = sample(&model, &settings, &classes, arguments.seed, &device)?;
+    let seconds = begun.elapsed().as_secs_f64();
+
+    let out = arguments.out.clone().unwrap_or_else(|| arguments.run.join("samples"));
+    std::fs::create_dir_all(&out).map_err(Error::file(&out, "make the folder"))?;
+    let shape: Vec<usize> = [classes.len()].into_iter().chain(model.description.shape.iter().copied()).collect();
+    let shown = classes.len().min(400);
+    let columns =
+        if arguments.class.is_none() && model.description.classes > 1 { model.description.classes } else { 16 };
+    let features = model.description.features();
+    let shown_shape: Vec<usize> = [shown].into_iter().chain(model.description.shape.iter().copied()).collect();
+    sheet::write(&out.join("samples.png"), &samples[..shown * features], &shown_shape, columns)?;
+    let scaling = model.scaling();
+    let units: Vec<f32> = samples.iter().map(|&value| scaling.to_units(value)).collect();
+    let array = out.join("samples.npy");
+    npy::write_f32(&array, &shape, &units).map_err(Error::file(&array, "write it"))?;
+    if model.description.classes > 0 {
+        let file = out.join("labels.npy");
+        let labels: Vec<i64> = classes.iter().map(|&class| i64::from(class)).collect();
+        npy::write_i64(&file, &[classes.len()], &labels).map_err(Error::file(&file, "write it"))?;
+    }
+    let summary = serde_json::json!({
+        "run": arguments.run, "count": classes.len(), "class": arguments.class, "seed": arguments.seed,
+        "sampling": settings, "seconds": seconds,
+    });
+    let file = out.join("samples.json");
+    atomic_file::write(&file, format!("{summary:#}\n").as_bytes()).map_err(Error::file(&file, "write it"))?;
+
+    if arguments.json {
+        println!("{summary}");
+    } else {
+        preview::print(&model, &samples, &classes, 40);
+        let (count, steps) = (classes.len(), settings.steps);
+        println!(
+            "\ndrew {count} samples in {steps} steps each, {seconds:.2} s; see {}",
+            out.join("samples.png").display()
+        );
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn classes(&self, classes: u32) -> Result<Vec<u32>, Error> {
+        let count = match (self.count, self.class) {
+            (Some(count), _) if count > MOST => {
+                return Err(Error::Argument(format!("--count {count} is more than the {MOST} that one call draws")));
+            }
+            (Some(count), _) => count as u32,
+            (None, Some(_)) => 16,
+            (None, None) => 10 * classes.max(10),
+        };
+        match self.class {
+            Some(class) if classes == 0 => {
+                Err(Error::Argument(format!("--class {class}: this model was trained without classes")))
+            }
+            Some(class) if class >= classes => {
+                Err(Error::Argument(format!("--class {class}: this model knows the classes 0 to {}", classes - 1)))
+            }
+            Some(class) => Ok(vec![class; count as usize]),
+            None if self.guidance.is_some() && classes == 0 => {
+                Err(Error::Argument("--guidance needs a model with classes".to_owned()))
+            }
+            None => Ok((0..count).map(|i| if classes == 0 { 0 } else { i % classes }).collect()),
+        }
+    }
+
+    fn settings(&self, preset: &SamplingSettings) -> SamplingSettings {
+        SamplingSettings {
+            solver: self.solver.unwrap_or(preset.solver),
+            steps: self.steps.map_or(preset.steps, |steps| steps as usize),
+            eta: self.eta.unwrap_or(preset.eta),
+            guidance: self.guidance.unwrap_or(preset.guidance),
+            spacing: self.spacing.unwrap_or(preset.spacing),
+            ..preset.clone()
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Tweedie on a computer: data, networks, training and sampling on candle tensors.
+//!
+//! | read | for |
+//! |---|---|
+//! | [`data`] | what is learnt |
+//! | [`preset`], [`process`] | how: every setting, and the noise process it names |
+//! | [`network`], [`operators`] | what learns, and the fused operators it is made of |
+//! | [`batch`], [`optimiser`], [`mod@train`] | Algorithm 3.2: what an update sees, and what it does |
+//! | [`run_folder`], [`checkpoint`], [`atomic_file`] | what is left on disk, whatever happens |
+//! | [`mod@sample`], [`tensor`] | core's sampler over candle tensors |
+//! | [`picture`], [`npy`] | for people, and for programs |
+
+#![deny(missing_docs)]
+
+pub mod atomic_file;
+pub mod batch;
+pub mod checkpoint;
+pub mod cli;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod network;
+pub mod npy;
+pub mod operators;
+pub mod optimiser;
+pub mod picture;
+pub mod preset;
+pub mod process;
+pub mod run_folder;
+pub mod sample;
+pub mod streams;
+pub mod tensor;
+pub mod train;
+
+pub use error::Error;

@@ -1,0 +1,91 @@
+//! Networks: what stands between a noised state and a prediction.
+//!
+//! A network sees the state scaled to unit variance, the noise level as an angle
+//! ([`NoiseLevel::angle`](tweedie_core::NoiseLevel::angle)), and a class; which schedule and solver are in use it never learns.
+
+pub mod parameters;
+pub mod residual_mlp;
+
+pub use parameters::{Parameters, Weights};
+pub use residual_mlp::ResidualMlp;
+
+use crate::preset::{NetworkKind, NetworkSettings};
+use candle_core::{Device, Result, Tensor};
+
+/// A batch of network inputs, all on one device.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// The state over its norm, `x_t / sqrt(alpha^2 + sigma^2)`: f32, `[batch, features]`.
+    pub state: Tensor,
+    /// The noise level as [`angle_features`]: f32, `[batch, ANGLE_FEATURES]`.
+    pub angle: Tensor,
+    /// The class of each row, the number of classes standing for "none": u32, `[batch]`.
+    pub class: Tensor,
+}
+
+/// How many numbers describe a noise level: a sine and a cosine at each of 16 frequencies.
+pub const ANGLE_FEATURES: usize = 32;
+
+/// `[sin(f_1 a) .. sin(f_16 a), cos(f_1 a) .. cos(f_16 a)]` with frequencies from 1 to 1000 in geometric steps, for an angle `a` in [0, 1].
+pub fn angle_features(angle: f64, out: &mut [f32]) {
+    let half = ANGLE_FEATURES / 2;
+    for k in 0..half {
+        let frequency = (1000.0_f64.ln() * k as f64 / (half - 1) as f64).exp();
+        let (sin, cos) = (angle * frequency).sin_cos();
+        out[k] = sin as f32;
+        out[half + k] = cos as f32;
+    }
+}
+
+impl Inputs {
+    /// Inputs from plain numbers: `states` of `batch * features`, one angle and one class for each row.
+    pub fn from_rows(states: Vec<f32>, angles: &[f64], classes: &[u32], device: &Device) -> Result<Self> {
+        let batch = angles.len();
+        let features = states.len() / batch.max(1);
+        let mut angle = vec![0.0; batch * ANGLE_FEATURES];
+        for (row, &a) in angle.chunks_exact_mut(ANGLE_FEATURES).zip(angles) {
+            angle_features(a, row);
+        }
+        Ok(Self {
+            state: Tensor::from_vec(states, (batch, features), device)?,
+            angle: Tensor::from_vec(angle, (batch, ANGLE_FEATURES), device)?,
+            class: Tensor::from_slice(classes, batch, device)?,
+        })
+    }
+}
+
+impl Inputs {
+    /// Inputs of one noise level for all rows: `state` is `[batch, features]`, with one class for each row.
+    pub fn at_angle(state: Tensor, angle: f64, classes: &[u32], device: &Device) -> Result<Self> {
+        let mut features = [0.0; ANGLE_FEATURES];
+        angle_features(angle, &mut features);
+        Ok(Self {
+            state,
+            angle: Tensor::from_vec(features.repeat(classes.len()), (classes.len(), ANGLE_FEATURES), device)?,
+            class: Tensor::from_slice(classes, classes.len(), device)?,
+        })
+    }
+}
+
+/// A function of [`Inputs`] under weights that live elsewhere, so that one network serves training, EMA and inference.
+pub trait Network: Send + Sync {
+    /// The name and shape of every weight, in order.
+    fn weights(&self) -> Vec<(String, Vec<usize>)>;
+
+    /// Fresh weights for a seed.
+    fn initialise(&self, seed: u64, device: &Device) -> Result<Parameters>;
+
+    /// The prediction, f32, `[batch, features]`.
+    fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor>;
+}
+
+impl NetworkSettings {
+    /// The network of these settings for samples of `features` numbers and `classes` classes (0: unconditional).
+    pub fn build(&self, features: usize, classes: usize) -> Box<dyn Network> {
+        match self.kind {
+            NetworkKind::ResidualMlp => {
+                Box::new(ResidualMlp { features, classes, hidden: self.hidden, blocks: self.blocks })
+            }
+        }
+    }
+}

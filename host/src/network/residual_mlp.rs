@@ -1,0 +1,66 @@
+//! A residual multilayer perceptron.
+//!
+//! ```text
+//! h = W_in x + class_table[class] + silu(W_angle angle_features)
+//! h = h + W_2 silu(W_1 layer_norm(h))              for each block
+//! output = W_out h
+//! ```
+
+use super::{ANGLE_FEATURES, Inputs, Network, Parameters, Weights};
+use crate::operators::{Activation, layer_norm, linear};
+use candle_core::{Device, Result, Tensor};
+
+/// The network's sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResidualMlp {
+    /// Numbers in a sample.
+    pub features: usize,
+    /// Classes; one more row of the table stands for "no class".
+    pub classes: usize,
+    /// Width.
+    pub hidden: usize,
+    /// Residual blocks.
+    pub blocks: usize,
+}
+
+impl Network for ResidualMlp {
+    fn weights(&self) -> Vec<(String, Vec<usize>)> {
+        let mut list = Vec::new();
+        let linear = |list: &mut Vec<_>, name: &str, inputs, outputs| {
+            list.push((format!("{name}.weight"), vec![outputs, inputs]));
+            list.push((format!("{name}.bias"), vec![outputs]));
+        };
+        linear(&mut list, "input", self.features, self.hidden);
+        list.push(("class".to_owned(), vec![self.classes + 1, self.hidden]));
+        linear(&mut list, "angle", ANGLE_FEATURES, self.hidden);
+        for block in 0..self.blocks {
+            for part in ["scale", "shift"] {
+                list.push((format!("block.{block}.norm.{part}"), vec![self.hidden]));
+            }
+            linear(&mut list, &format!("block.{block}.first"), self.hidden, self.hidden);
+            linear(&mut list, &format!("block.{block}.second"), self.hidden, self.hidden);
+        }
+        linear(&mut list, "output", self.hidden, self.features);
+        list
+    }
+
+    fn initialise(&self, seed: u64, device: &Device) -> Result<Parameters> {
+        Parameters::initialise(&self.weights(), seed, device)
+    }
+
+    fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
+        let layer = |name: &str, x: &Tensor, activation| {
+            linear(x, weights.get(&format!("{name}.weight"))?, weights.get(&format!("{name}.bias"))?, activation)
+        };
+        let class = weights.get("class")?.index_select(&inputs.class, 0)?;
+        let mut h = (layer("input", &inputs.state, Activation::None)? + class)?;
+        h = (h + layer("angle", &inputs.angle, Activation::Silu)?)?;
+        for block in 0..self.blocks {
+            let name = |part: &str| format!("block.{block}.{part}");
+            let normal = layer_norm(&h, weights.get(&name("norm.scale"))?, weights.get(&name("norm.shift"))?)?;
+            let first = layer(&name("first"), &normal, Activation::Silu)?;
+            h = (h + layer(&name("second"), &first, Activation::None)?)?;
+        }
+        layer("output", &h, Activation::None)
+    }
+}

@@ -1,0 +1,465 @@
+//! Presets: small TOML files that say everything about a training.
+//!
+//! `host/presets/digits.toml` documents every key; a key left out of a user's file keeps the value given there.
+
+use crate::error::{Error, did_you_mean};
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use toml::{Table, Value};
+use tweedie_core::loss::Weight;
+use tweedie_core::prediction::Prediction;
+
+/// The presets that are built in, by name.
+pub const BUILT_IN: [(&str, &str); 1] = [("digits", include_str!("../presets/digits.toml"))];
+
+/// Everything about a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// What is learnt.
+    pub data: DataSettings,
+    /// How noise is added.
+    pub process: ProcessSettings,
+    /// The network.
+    pub network: NetworkSettings,
+    /// How it is trained.
+    pub training: TrainingSettings,
+    /// How samples are drawn.
+    pub sampling: SamplingSettings,
+}
+
+/// The section `[data]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSettings {
+    /// A name or a path, as [`data::load`](crate::data::load) takes it.
+    pub source: String,
+}
+
+/// The section `[process]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessSettings {
+    /// Which schedule.
+    pub schedule: ScheduleName,
+    /// The least noise in training, as a share of the horizon.
+    pub min_time: f64,
+    /// The most noise in training, where sampling starts, as a share of the horizon.
+    pub max_time: f64,
+    /// The horizon of the variance-exploding process.
+    pub sigma_max: f64,
+    /// `beta` at data, continuous time.
+    pub beta_min: f64,
+    /// `beta` at noise, continuous time.
+    pub beta_max: f64,
+    /// Steps of a chain.
+    pub chain_steps: usize,
+    /// The rule of a chain's betas.
+    pub betas: BetaRule,
+    /// A chain's first beta.
+    pub beta_start: f64,
+    /// A chain's last beta.
+    pub beta_end: f64,
+}
+
+/// The section `[network]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSettings {
+    /// Which architecture.
+    pub kind: NetworkKind,
+    /// Width.
+    pub hidden: usize,
+    /// Residual blocks.
+    pub blocks: usize,
+}
+
+/// The section `[training]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSettings {
+    /// Weight updates.
+    pub steps: u64,
+    /// Samples for each update.
+    pub batch: usize,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Updates over which it rises.
+    pub warmup: u64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Largest norm of the gradient; 0: no limit.
+    pub gradient_clip: f64,
+    /// Decay of the moving average of the weights.
+    pub ema: f64,
+    /// What the network predicts.
+    pub prediction: PredictionName,
+    /// The weight of each noise level.
+    pub weight: WeightName,
+    /// The cap of min-SNR weights.
+    pub min_snr_gamma: f64,
+    /// How training times are distributed.
+    pub times: TimeDistribution,
+    /// Share of labels hidden.
+    pub label_dropout: f64,
+    /// Seed of weights, noise and order.
+    pub seed: u64,
+    /// Updates between lines of metrics.
+    pub log_every: u64,
+    /// Updates between checkpoints.
+    pub checkpoint_every: u64,
+    /// Rows that one thread works on.
+    pub shard: usize,
+}
+
+/// The section `[sampling]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplingSettings {
+    /// Which solver.
+    pub solver: SolverName,
+    /// Network evaluations.
+    pub steps: usize,
+    /// Noise of DDIM, 0 to 1.
+    pub eta: f64,
+    /// Variance of DDPM.
+    pub variance: VarianceName,
+    /// Where the times lie.
+    pub spacing: SpacingName,
+    /// Growth of exponential spacing.
+    pub growth: f64,
+    /// Exponent of Karras spacing.
+    pub rho: f64,
+    /// Classifier-free guidance; 1 is none.
+    pub guidance: f64,
+    /// Clamp estimates to [-1, 1].
+    pub clip: bool,
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                Value::String(text.to_owned()).try_into().map_err(|error: toml::de::Error| sentence(error.message()))
+            }
+        }
+    };
+}
+
+names! {
+    /// Schedules by name.
+    ScheduleName {
+        /// [`Schedule::Trigonometric`](tweedie_core::schedule::Schedule::Trigonometric).
+        Trigonometric,
+        /// [`Schedule::VariancePreserving`](tweedie_core::schedule::Schedule::VariancePreserving).
+        VariancePreserving,
+        /// [`Schedule::VarianceExploding`](tweedie_core::schedule::Schedule::VarianceExploding).
+        VarianceExploding,
+        /// [`Schedule::CosineSquared`](tweedie_core::schedule::Schedule::CosineSquared).
+        CosineSquared,
+        /// [`Schedule::LinearBeta`](tweedie_core::schedule::Schedule::LinearBeta).
+        LinearBeta,
+        /// [`Schedule::FlowMatching`](tweedie_core::schedule::Schedule::FlowMatching).
+        FlowMatching,
+        /// A DDPM chain, [`Chain`](tweedie_core::chain::Chain).
+        Chain,
+    }
+}
+
+names! {
+    /// Rules for a chain's betas, [`Betas`](tweedie_core::chain::Betas).
+    BetaRule {
+        /// Evenly spaced.
+        Linear,
+        /// Square roots evenly spaced.
+        ScaledLinear,
+        /// Squared cosine.
+        Cosine,
+        /// Logistic.
+        Sigmoid,
+    }
+}
+
+names! {
+    /// Network architectures.
+    NetworkKind {
+        /// [`ResidualMlp`](crate::network::ResidualMlp).
+        ResidualMlp,
+    }
+}
+
+names! {
+    /// What a network can be trained to predict, [`Prediction`].
+    PredictionName {
+        /// [`Prediction::V`].
+        V,
+        /// [`Prediction::X0`].
+        X0,
+        /// [`Prediction::Eps`].
+        Eps,
+        /// [`Prediction::Velocity`].
+        Velocity,
+    }
+}
+
+names! {
+    /// Loss weights, [`Weight`].
+    WeightName {
+        /// [`Weight::Uniform`].
+        Uniform,
+        /// [`Weight::Snr`].
+        Snr,
+        /// [`Weight::MinSnr`].
+        MinSnr,
+    }
+}
+
+names! {
+    /// What training times are uniform in.
+    TimeDistribution {
+        /// Time itself.
+        Uniform,
+        /// The angle of the noise level.
+        Angle,
+        /// The log-SNR.
+        LogSnr,
+    }
+}
+
+names! {
+    /// Solvers by name.
+    SolverName {
+        /// [`tweedie_core::ddim`].
+        Ddim,
+        /// [`tweedie_core::ddpm`].
+        Ddpm,
+    }
+}
+
+names! {
+    /// DDPM's variances, [`Variance`](tweedie_core::ddpm::Variance).
+    VarianceName {
+        /// The posterior's.
+        Posterior,
+        /// The forward step's.
+        Beta,
+    }
+}
+
+names! {
+    /// Where sampling times lie: [`Spacing`](tweedie_core::discretise::Spacing), [`ChainSpacing`](tweedie_core::discretise::ChainSpacing).
+    SpacingName {
+        /// Evenly in time.
+        Uniform,
+        /// Ever smaller steps towards data.
+        Exponential,
+        /// Evenly in log-SNR.
+        LogSnr,
+        /// Karras et al.'s.
+        Karras,
+        /// A chain's multiples from 0 up.
+        Leading,
+        /// A chain's multiples from the end down.
+        Trailing,
+        /// A chain's both ends.
+        Linspace,
+    }
+}
+
+impl From<PredictionName> for Prediction {
+    fn from(name: PredictionName) -> Self {
+        match name {
+            PredictionName::V => Self::V,
+            PredictionName::X0 => Self::X0,
+            PredictionName::Eps => Self::Eps,
+            PredictionName::Velocity => Self::Velocity,
+        }
+    }
+}
+
+impl TrainingSettings {
+    /// The loss weight.
+    pub fn weight(&self) -> Weight {
+        match self.weight {
+            WeightName::Uniform => Weight::Uniform,
+            WeightName::Snr => Weight::Snr,
+            WeightName::MinSnr => Weight::MinSnr { gamma: self.min_snr_gamma },
+        }
+    }
+}
+
+impl Preset {
+    /// A built-in preset by name, or a file by path; `overrides` are `section.key=value` in TOML.
+    ///
+    /// # Errors
+    /// An unknown name, key or value, each naming the nearest right one; a value outside its range.
+    pub fn load(name: &str, overrides: &[String]) -> Result<Self, Error> {
+        let built_in = BUILT_IN.iter().find(|(own, _)| *own == name);
+        let text = match built_in {
+            Some((_, text)) => (*text).to_owned(),
+            None if Path::new(name).is_file() => std::fs::read_to_string(name).map_err(Error::file(name, "read it"))?,
+            None => {
+                let hint = did_you_mean(name, BUILT_IN.iter().map(|(own, _)| *own));
+                return Err(Error::UnknownPreset { name: name.to_owned(), hint });
+            }
+        };
+        Self::parse(name, &text, overrides)
+    }
+
+    /// A preset from TOML; `name` stands in error messages.
+    ///
+    /// # Errors
+    /// As of [`load`](Self::load).
+    pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self, Error> {
+        let fail = |reason: String| Error::Preset { file: name.to_owned(), reason };
+        let mut table: Table = BUILT_IN[0].1.parse().map_err(|e: toml::de::Error| fail(sentence(e.message())))?;
+        let own: Table = text.parse().map_err(|e: toml::de::Error| fail(located(text, &e)))?;
+        merge(&mut table, own).map_err(fail)?;
+        for change in overrides {
+            let changed: Table =
+                dotted(change).map_err(|reason| Error::Argument(format!("--set {change}: {reason}")))?;
+            merge(&mut table, changed).map_err(|reason| Error::Argument(format!("--set {change}: {reason}")))?;
+        }
+        let preset: Self =
+            Value::Table(table).try_into().map_err(|e: toml::de::Error| fail(sentence(e.to_string().trim())))?;
+        preset.validate().map_err(fail)?;
+        Ok(preset)
+    }
+
+    /// The preset as TOML, every key written out.
+    pub fn to_toml(&self) -> Result<String, Error> {
+        toml::to_string(self).map_err(|error| Error::Argument(error.to_string()))
+    }
+
+    /// Checks the range of every number.
+    fn validate(&self) -> Result<(), String> {
+        let Self { process, network, training, sampling, .. } = self;
+        at_least("process.chain_steps", process.chain_steps, 1)?;
+        within("process.min_time", process.min_time, 0.0..=1.0)?;
+        within("process.max_time", process.max_time, 0.0..=1.0)?;
+        if process.min_time >= process.max_time {
+            return Err(format!(
+                "process.min_time = {} must be below process.max_time = {}",
+                process.min_time, process.max_time
+            ));
+        }
+        at_least("network.hidden", network.hidden, 1)?;
+        at_least("training.steps", training.steps, 1)?;
+        at_least("training.batch", training.batch, 1)?;
+        at_least("training.shard", training.shard, 1)?;
+        at_least("training.log_every", training.log_every, 1)?;
+        at_least("training.checkpoint_every", training.checkpoint_every, 1)?;
+        within("training.learning_rate", training.learning_rate, f64::MIN_POSITIVE..=1e3)?;
+        within("training.weight_decay", training.weight_decay, 0.0..=1e3)?;
+        within("training.gradient_clip", training.gradient_clip, 0.0..=f64::MAX)?;
+        within("training.ema", training.ema, 0.0..=1.0)?;
+        within("training.min_snr_gamma", training.min_snr_gamma, f64::MIN_POSITIVE..=f64::MAX)?;
+        within("training.label_dropout", training.label_dropout, 0.0..=1.0)?;
+        sampling.validate().map_err(|reason| format!("sampling.{reason}"))
+    }
+}
+
+impl SamplingSettings {
+    /// Checks the range of every number; the sentence begins with the key's name.
+    pub fn validate(&self) -> Result<(), String> {
+        at_least("steps", self.steps, 1)?;
+        within("eta", self.eta, 0.0..=1.0)?;
+        within("growth", self.growth, f64::MIN_POSITIVE..=700.0)?;
+        within("rho", self.rho, 1.0..=100.0)?;
+        within("guidance", self.guidance, -100.0..=100.0)
+    }
+}
+
+fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Result<(), String> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (low, high) = (*range.start(), *range.end());
+    Err(match (low == f64::MIN_POSITIVE, high == f64::MAX) {
+        (true, true) => format!("{key} = {value} must be above 0"),
+        (true, false) => format!("{key} = {value} must be above 0 and at most {high}"),
+        (false, true) => format!("{key} = {value} must be at least {low}"),
+        (false, false) => format!("{key} = {value} must lie in [{low}, {high}]"),
+    })
+}
+
+fn at_least<N: PartialOrd + std::fmt::Display>(key: &str, value: N, least: N) -> Result<(), String> {
+    if value >= least { Ok(()) } else { Err(format!("{key} = {value} must be at least {least}")) }
+}
+
+/// `a.b=value` as a table; a value that is not TOML is taken as text, so that names need no quotes.
+fn dotted(change: &str) -> Result<Table, String> {
+    let (key, value) = change.split_once('=').ok_or("write it as section.key=value")?;
+    let (section, key) = key.trim().split_once('.').ok_or("write it as section.key=value")?;
+    let value = match format!("v = {}", value.trim()).parse::<Table>() {
+        Ok(mut table) => table.remove("v").unwrap_or(Value::Boolean(false)),
+        Err(_) => Value::String(value.trim().to_owned()),
+    };
+    Ok(Table::from_iter([(section.to_owned(), Value::Table(Table::from_iter([(key.to_owned(), value)])))]))
+}
+
+/// Writes the values of `own` over those of `table`; a section or key that `table` lacks is an error, and so is another type.
+fn merge(table: &mut Table, own: Table) -> Result<(), String> {
+    for (section, values) in own {
+        let sections: Vec<String> = table.keys().cloned().collect();
+        let Some(known) = table.get_mut(&section).and_then(Value::as_table_mut) else {
+            let hint = did_you_mean(&section, sections.iter().map(String::as_str));
+            return Err(format!("there is no section [{section}]{hint}"));
+        };
+        let Value::Table(values) = values else {
+            return Err(format!("{section} is a section: write [{section}] and its keys below it"));
+        };
+        for (key, mut value) in values {
+            let keys: Vec<String> = known.keys().cloned().collect();
+            let Some(old) = known.get_mut(&key) else {
+                let hint = did_you_mean(&key, keys.iter().map(String::as_str));
+                return Err(format!("[{section}] has no key `{key}`{hint}"));
+            };
+            if let (Value::Float(_), Value::Integer(whole)) = (&*old, &value) {
+                value = Value::Float(*whole as f64);
+            }
+            if let (Value::Integer(_), Value::Integer(number @ ..0)) = (&*old, &value) {
+                return Err(format!("{section}.{key} = {number} must not be negative"));
+            }
+            if !old.same_type(&value) {
+                let wanted = match old {
+                    Value::Integer(_) => "a whole number",
+                    Value::Float(_) => "a number",
+                    Value::Boolean(_) => "true or false",
+                    _ => "a text in quotes",
+                };
+                return Err(format!("{section}.{key} must be {wanted}, not {value}"));
+            }
+            *old = value;
+        }
+    }
+    Ok(())
+}
+
+/// A TOML syntax error with its line.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    match line {
+        Some(line) => format!("line {line}: {}", sentence(error.message())),
+        None => sentence(error.message()),
+    }
+}
+
+/// A deserialiser's message in one line, with the nearest name where it lists several.
+fn sentence(message: &str) -> String {
+    let message = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ");
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let hint = match quoted.next() {
+        Some(given) if message.starts_with("unknown variant") => did_you_mean(given, quoted),
+        _ => String::new(),
+    };
+    message.replacen("unknown variant", "unknown value", 1) + &hint
+}

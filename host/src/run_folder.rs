@@ -1,0 +1,153 @@
+//! The folder that a training leaves: never overwritten, always resumable.
+
+use crate::atomic_file;
+use crate::error::Error;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A run folder, held by this process until it is dropped.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Updates made.
+    pub step: u64,
+    /// Mean loss since the line before.
+    pub loss: f64,
+    /// Learning rate of the last update.
+    pub learning_rate: f64,
+    /// Norm of the last gradient, before clipping.
+    pub gradient_norm: f64,
+    /// Seconds of training so far, over all sessions.
+    pub seconds: f64,
+}
+
+const LOCK: &str = ".lock";
+
+impl RunFolder {
+    /// Makes a new run folder with its `config.toml`.
+    ///
+    /// # Errors
+    /// [`Error::RunExists`] for a folder that holds anything; [`Error::File`] when it cannot be made or written.
+    pub fn create(path: &Path, config: &str) -> Result<Self, Error> {
+        if !Self::is_vacant(path)? {
+            return Err(Error::RunExists(path.to_owned()));
+        }
+        std::fs::create_dir_all(path).map_err(Error::file(path, "make the run folder"))?;
+        let folder = Self::hold(path)?;
+        // Another process may have filled it since.
+        if folder.config().is_file() {
+            return Err(Error::RunExists(path.to_owned()));
+        }
+        atomic_file::write(&folder.config(), config.as_bytes()).map_err(Error::file(folder.config(), "write it"))?;
+        Ok(folder)
+    }
+
+    /// Opens a folder that a training began in.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`] without `config.toml`, [`Error::RunBusy`] while another process trains into it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if !path.join("config.toml").is_file() {
+            let reason = "there is no config.toml in it, so no training to resume; leave out --resume to begin one";
+            return Err(Error::NoRun { folder: path.to_owned(), reason: reason.to_owned() });
+        }
+        Self::hold(path)
+    }
+
+    /// Whether a new run may be made here: nothing exists, or a folder with nothing but what a run killed at its
+    /// very start leaves.
+    pub fn is_vacant(path: &Path) -> Result<bool, Error> {
+        match std::fs::read_dir(path) {
+            Ok(entries) => Ok(entries
+                .flatten()
+                .all(|e| e.file_name() == LOCK || e.file_name().to_string_lossy().starts_with(".tweedie-"))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(Error::file(path, "read the run folder")(error)),
+        }
+    }
+
+    fn hold(path: &Path) -> Result<Self, Error> {
+        let file = path.join(LOCK);
+        let lock = OpenOptions::new().create(true).append(true).open(&file).map_err(Error::file(&file, "write it"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::RunBusy(path.to_owned())),
+            // A file system without locks: go on without.
+            Err(TryLockError::Error(_)) => {}
+        }
+        atomic_file::clean_temporaries(path).map_err(Error::file(path, "clean the run folder"))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The preset, every key written out.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// The model to sample from.
+    pub fn model(&self) -> PathBuf {
+        Self::model_in(&self.path)
+    }
+
+    /// The model in a run folder that is not held.
+    pub fn model_in(path: &Path) -> PathBuf {
+        path.join("model.safetensors")
+    }
+
+    /// What training resumes from.
+    pub fn state(&self) -> PathBuf {
+        self.path.join("state.safetensors")
+    }
+
+    fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// Appends a line to `metrics.jsonl`.
+    pub fn append_metrics(&self, metrics: &Metrics) -> Result<(), Error> {
+        let path = self.metrics();
+        let append = || {
+            let mut line = serde_json::to_string(metrics)?;
+            line.push('\n');
+            OpenOptions::new().create(true).append(true).open(&path)?.write_all(line.as_bytes())
+        };
+        append().map_err(Error::file(&path, "write it"))
+    }
+
+    /// The lines of `metrics.jsonl` up to an update; a line cut short by a kill is left out.
+    pub fn read_metrics(&self, until: u64) -> Result<Vec<Metrics>, Error> {
+        let text = match std::fs::read_to_string(self.metrics()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(Error::file(self.metrics(), "read it")(error)),
+        };
+        let lines = text.lines().map_while(|line| serde_json::from_str::<Metrics>(line).ok());
+        Ok(lines.take_while(|metrics| metrics.step <= until).collect())
+    }
+
+    /// Drops the lines of `metrics.jsonl` after an update: those will be made again.
+    pub fn rewind_metrics(&self, until: u64) -> Result<(), Error> {
+        let kept = self.read_metrics(until)?;
+        let write = |out: &mut std::io::BufWriter<File>| {
+            for metrics in &kept {
+                serde_json::to_writer(&mut *out, metrics)?;
+                out.write_all(b"\n")?;
+            }
+            Ok(())
+        };
+        atomic_file::write_with(&self.metrics(), write).map_err(Error::file(self.metrics(), "write it"))
+    }
+}

@@ -1,0 +1,193 @@
+//! Sampling: a trained network as a denoiser under core's sampler.
+
+use crate::checkpoint::Model;
+use crate::error::Error;
+use crate::network::Inputs;
+use crate::preset::{Preset, SamplingSettings, SolverName, SpacingName, VarianceName};
+use crate::process::AnyProcess;
+use crate::tensor::{BatchNoise, CandleTensor};
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use tweedie_core::guidance::Guidance;
+use tweedie_core::plan::{self, Step};
+use tweedie_core::prediction::{Conversion, Moment, Prediction};
+use tweedie_core::sampler::{self, Clip, SamplerError, Workspace};
+use tweedie_core::schedule::Process;
+use tweedie_core::{Denoiser, StepId, ddim, ddpm, discretise};
+
+/// Rows sampled together by one thread.
+const ROWS: usize = 128;
+
+/// Draws samples: `[classes.len(), features]` in the network's range, sample `i` of class `classes[i]` (the number of classes
+/// meaning "none") from noise stream `i`, whatever is drawn beside it.
+///
+/// # Errors
+/// Settings that do not fit the model's process or prediction.
+pub fn sample(
+    model: &Model,
+    settings: &SamplingSettings,
+    classes: &[u32],
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<f32>, Error> {
+    let process = AnyProcess::new(&model.preset.process)?;
+    let plan = plan_for(&model.preset, &process, settings)?;
+    let prediction = Prediction::from(model.preset.training.prediction);
+    let asked = plan
+        .iter()
+        .map(|step| {
+            let to_x0 = prediction.to_x0(&Moment::at(&process, step.t)?)?;
+            Ok(Asked { to_x0, norm: step.level.norm(), angle: step.level.angle() })
+        })
+        .collect::<Result<Vec<_>, tweedie_core::Error>>()?;
+    let job = Job { model, settings, plan: &plan, asked: &asked, seed, device };
+    let rows = if device.is_cpu() { ROWS } else { classes.len().max(1) };
+    let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
+    let drawn =
+        parts.into_par_iter().map(|(first, classes)| job.draw(first, classes)).collect::<Result<Vec<_>, _>>()?;
+    Ok(drawn.concat())
+}
+
+/// The plan of a solver over a preset's process.
+///
+/// # Errors
+/// A spacing that the process does not have, or numbers that core refuses.
+pub fn plan_for(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<Vec<Step>, Error> {
+    settings.validate().map_err(Error::Argument)?;
+    let times = times(preset, process, settings)?;
+    let mut plan = vec![Step::EMPTY; times.len() - 1];
+    match settings.solver {
+        SolverName::Ddim => ddim::plan(process, &times, settings.eta, &mut plan)?,
+        SolverName::Ddpm => {
+            let variance = match settings.variance {
+                VarianceName::Posterior => ddpm::Variance::Posterior,
+                VarianceName::Beta => ddpm::Variance::Beta,
+            };
+            ddpm::plan(process, &times, variance, &mut plan)?;
+        }
+    }
+    Ok(plan)
+}
+
+/// Times from noise to data, one more than steps; the last is 0.
+fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<Vec<f64>, Error> {
+    use discretise::{ChainSpacing, Spacing};
+    let steps = settings.steps;
+    let (first, least) = (preset.process.max_time * process.horizon(), preset.process.min_time * process.horizon());
+    let chain = |spacing: ChainSpacing| {
+        let Some(total) = process.chain_steps() else {
+            return Err(Error::Argument(
+                "leading, trailing and linspace spacing need a chain; in continuous time there are uniform, exponential, log-snr and karras".to_owned(),
+            ));
+        };
+        let mut timesteps = vec![0; steps];
+        spacing.fill(total, &mut timesteps)?;
+        // Timestep 0 is the chain's first noised index.
+        Ok(timesteps.iter().map(|&t| f64::from(t + 1) / total as f64).chain([0.0]).collect())
+    };
+    let to_zero = |spacing: Spacing| {
+        let mut times = vec![0.0; steps + 1];
+        spacing.fill(process, first, 0.0, &mut times)?;
+        Ok(times)
+    };
+    // These end at the least noise of training, and take one more step from there to data.
+    let to_least = |spacing: Spacing| {
+        let mut times = vec![first; steps + 1];
+        if steps > 1 {
+            spacing.fill(process, first, least, &mut times[..steps])?;
+        }
+        times[steps] = 0.0;
+        Ok(times)
+    };
+    match settings.spacing {
+        SpacingName::Uniform => to_zero(Spacing::Uniform),
+        SpacingName::Exponential => to_zero(Spacing::Exponential { growth: settings.growth }),
+        SpacingName::LogSnr => to_least(Spacing::LogSnr),
+        SpacingName::Karras => to_least(Spacing::Karras { rho: settings.rho }),
+        SpacingName::Leading => chain(ChainSpacing::Leading { offset: 0 }),
+        SpacingName::Trailing => chain(ChainSpacing::Trailing),
+        SpacingName::Linspace => chain(ChainSpacing::Linspace),
+    }
+}
+
+/// What the network is asked at a step: how its output becomes `x0_hat`, and what it is told of the noise.
+struct Asked {
+    to_x0: Conversion,
+    norm: f64,
+    angle: f64,
+}
+
+struct Job<'a> {
+    model: &'a Model,
+    settings: &'a SamplingSettings,
+    plan: &'a [Step],
+    asked: &'a [Asked],
+    seed: u64,
+    device: &'a Device,
+}
+
+impl Job<'_> {
+    /// Samples `first ..`, of the given classes.
+    fn draw(&self, first: usize, classes: &[u32]) -> Result<Vec<f32>, Error> {
+        let features = self.model.description.features();
+        let mut noise = BatchNoise::new(self.seed, first as u64);
+        let start = self.plan[0].level.norm();
+        let state = (noise.normal(0, classes.len(), features, self.device)? * start)?;
+        let blank = CandleTensor(state.clone());
+        let mut x0_hats = vec![blank.clone(); plan::history(self.plan)];
+        let mut x0_hats: Vec<&mut CandleTensor> = x0_hats.iter_mut().collect();
+        let mut noise_buffer = blank;
+        let mut workspace = Workspace { x0_hats: &mut x0_hats, noise: Some(&mut noise_buffer) };
+        let none = vec![self.model.description.classes as u32; classes.len()];
+        let mut denoiser =
+            NetworkDenoiser { job: self, classes, none: &none, guidance: Guidance::new(self.settings.guidance) };
+        let clip = if self.settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None };
+        let mut x = CandleTensor(state);
+        // Candle's coefficients are f64, as a plan's are.
+        sampler::run(self.plan, clip, &mut x, &mut workspace, &mut denoiser, &mut noise, |_, _, _| {}).map_err(
+            |error| match error {
+                SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
+                    Error::Candle(error)
+                }
+                other => Error::Argument(other.to_string()),
+            },
+        )?;
+        Ok(x.0.flatten_all()?.to_vec1()?)
+    }
+}
+
+/// A network under guidance, as core's denoiser.
+struct NetworkDenoiser<'a> {
+    job: &'a Job<'a>,
+    classes: &'a [u32],
+    none: &'a [u32],
+    guidance: Guidance,
+}
+
+impl NetworkDenoiser<'_> {
+    fn predict(&self, x_t: &Tensor, asked: &Asked, classes: &[u32]) -> candle_core::Result<Tensor> {
+        let (model, device) = (self.job.model, self.job.device);
+        let state = if asked.norm == 1.0 { x_t.clone() } else { (x_t / asked.norm)? };
+        let inputs = Inputs::at_angle(state, asked.angle, classes, device)?;
+        model.network.forward(&model.weights, &inputs)
+    }
+}
+
+impl Denoiser<CandleTensor> for NetworkDenoiser<'_> {
+    type Error = candle_core::Error;
+
+    fn denoise(&mut self, x_t: &CandleTensor, step: StepId, x0_hat: &mut CandleTensor) -> candle_core::Result<()> {
+        let asked = &self.job.asked[step.0];
+        let mut output = CandleTensor(self.predict(&x_t.0, asked, self.classes)?);
+        if !self.guidance.is_none() {
+            let unconditional = CandleTensor(self.predict(&x_t.0, asked, self.none)?);
+            self.guidance
+                .apply(&mut output, &unconditional)
+                .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+        }
+        let Conversion { from_state, from_output } = asked.to_x0;
+        tweedie_core::Tensor::axpby(&mut output, from_output, from_state, x_t)?;
+        *x0_hat = output;
+        Ok(())
+    }
+}

@@ -1,0 +1,15 @@
+//! Who reads which stream of random numbers under one seed, so that no two purposes share any.
+//!
+//! Samples read streams 0 upwards, one each, as a device does; the purposes here start far above.
+
+/// Initial weights: one stream for each.
+pub const WEIGHTS: u64 = 1 << 60;
+/// Training noise, times and hidden labels: one stream for each update.
+pub const TRAINING: u64 = 2 << 60;
+/// The order of the data: one stream for each pass over them.
+pub const ORDER: u64 = 3 << 60;
+
+/// A number in (0, 1) from 32 random bits.
+pub fn unit(bits: u32) -> f64 {
+    (f64::from(bits) + 0.5) / 4_294_967_296.0
+}
