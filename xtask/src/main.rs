@@ -1,0 +1,42 @@
+//! `cargo xtask`: the whole command line of Tweedie.
+//!
+//! This crate is a light front: it depends on nothing heavy, so `cargo xtask` answers in a second.
+//! [`COMMANDS`] is the one table of what there is; a command of the host program is one line in it.
+
+mod cargo;
+mod cli;
+mod host;
+#[path = "../../firmware/boards/emulated/machines.rs"]
+mod machines;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use cli::{Command, Run, UsageError};
+
+/// Every command, in the order in which a newcomer meets them.
+const COMMANDS: &[Command] = &[
+    Command::new("train", "train a model; with no argument, on the embedded 8x8 digits", Run::Host),
+    Command::new("sample", "draw samples from a trained model", Run::Host),
+    Command::new("test", "run every check and test, or those that match a filter", Run::Here(test::main)),
+    Command::new("setup", "install what is missing: Rust targets and QEMU", Run::Here(setup::main)),
+];
+
+const EXAMPLES: &[(&str, &str)] = &[
+    ("cargo xtask train", "train on the digits and draw them in the terminal"),
+    ("cargo xtask sample runs/digits --class 3 --count 16", "draw sixteen threes"),
+    ("cargo xtask train --help", "how to train on your own data"),
+    ("cargo xtask test", "every test, on this machine and on emulated chips"),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    match cli::dispatch(COMMANDS, EXAMPLES, &arguments) {
+        Ok(status) => status,
+        Err(UsageError(sentence)) => {
+            eprintln!("{sentence}");
+            ExitCode::from(2)
+        }
+    }
+}
