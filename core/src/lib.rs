@@ -20,6 +20,7 @@
 //! | [`plan`], [`ddim`], [`ddpm`], [`sampler`] | the reverse process |
 //! | [`tensor`] | the traits that candle, wgpu and fixed-point buffers implement |
 //! | [`threefry`], [`normal`], [`noise`] | Gaussian noise with the same bits on every machine |
+//! | [`artifact`] | a frozen integer model, read from flash where it lies |
 //! | [`exact`], [`shell`] | denoisers in closed form, and the geometry of noise: the yardsticks |
 //!
 //! Equation numbers are those of the texts named in the project's ARCHITECTURE.md.
@@ -44,6 +45,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod artifact;
 pub mod chain;
 pub mod ddim;
 pub mod ddpm;

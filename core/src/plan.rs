@@ -64,6 +64,19 @@ impl Step {
     }
 }
 
+impl<C: Copy> Step<C> {
+    /// A step of coefficients that have been converted already, as a device reads them; `is_noisy` says that the kick is not 0.
+    ///
+    /// # Errors
+    /// [`Error::WrongLength`] for no pull or more than [`MAX_PULLS`].
+    pub fn from_coefficients(level: NoiseLevel, keep: C, pull: &[C], kick: C, is_noisy: bool) -> Result<Self, Error> {
+        match Vec::from_slice(pull) {
+            Ok(pulls) if !pull.is_empty() => Ok(Self { t: level.angle(), level, keep, kick, pulls, is_noisy }),
+            _ => Err(Error::WrongLength { what: "a step's pulls", need: MAX_PULLS, have: pull.len() }),
+        }
+    }
+}
+
 impl<C> Step<C> {
     /// The coefficients of the newest `x0_hat` and of earlier ones, newest first; at least one.
     pub fn pull(&self) -> &[C] {
@@ -73,6 +86,21 @@ impl<C> Step<C> {
     /// Whether the step adds noise.
     pub fn is_noisy(&self) -> bool {
         self.is_noisy
+    }
+}
+
+/// The plan in coordinates where the state has unit variance at every level, `x / sqrt(alpha^2 + sigma^2)`.
+///
+/// The same samples result: the last step leads to clean data, whose norm is 1. Variance-preserving plans do not change.
+/// A fixed-point state needs it, since in the variance-exploding process the state is as large as the noise.
+pub fn normalise(plan: &mut [Step]) {
+    for index in 0..plan.len() {
+        let to = plan.get(index + 1).map_or(NoiseLevel::CLEAN, |next| next.level).norm();
+        let step = &mut plan[index];
+        step.keep *= step.level.norm() / to;
+        step.kick /= to;
+        step.pulls.iter_mut().for_each(|pull| *pull /= to);
+        step.level = step.level.normalised();
     }
 }
 
