@@ -100,7 +100,8 @@ impl Betas<'_> {
 
 const MAX_BETA: f64 = 0.999;
 
-/// A chain of `T` steps, as a table of `alpha_bar_t = prod_{i <= t} (1 - beta_i)` in the caller's storage.
+/// A chain of `T` steps, as a table of `alpha_bar_t = prod_{i <= t} (1 - beta_i)` in storage of the
+/// caller's choice: a borrowed slice, an array, a vector.
 ///
 /// Chain index `i` runs over `0..=T` as in the texts: 0 is data, `i` is the state after `i` noising steps.
 /// Libraries such as diffusers number *timesteps* from 0 instead: timestep `tau` is chain index `tau + 1`.
@@ -114,11 +115,11 @@ const MAX_BETA: f64 = 0.999;
 /// # Ok::<(), tweedie_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Chain<'a> {
-    alpha_bar: &'a [f64],
+pub struct Chain<S> {
+    alpha_bar: S,
 }
 
-impl<'a> Chain<'a> {
+impl<'a> Chain<&'a [f64]> {
     /// Computes the table; `storage.len()` is the number of steps `T`.
     pub fn new(betas: Betas<'_>, storage: &'a mut [f64]) -> Result<Self, Error> {
         betas.fill(storage)?;
@@ -145,15 +146,17 @@ impl<'a> Chain<'a> {
         }
         Ok(Self { alpha_bar: storage })
     }
+}
 
+impl<S: AsRef<[f64]>> Chain<S> {
     /// A table of `alpha_bar_1 ..= alpha_bar_T` that already exists: in [0, 1] and never rising.
-    pub fn from_alpha_bar(alpha_bar: &'a [f64]) -> Result<Self, Error> {
+    pub fn from_alpha_bar(alpha_bar: S) -> Result<Self, Error> {
         let mut previous = 1.0;
-        for &entry in alpha_bar {
+        for &entry in alpha_bar.as_ref() {
             in_range("alpha_bar", entry, 0.0, previous)?;
             previous = entry;
         }
-        if alpha_bar.is_empty() {
+        if alpha_bar.as_ref().is_empty() {
             return Err(Error::WrongLength { what: "a chain's steps", need: 1, have: 0 });
         }
         Ok(Self { alpha_bar })
@@ -161,7 +164,7 @@ impl<'a> Chain<'a> {
 
     /// The number of steps `T`.
     pub fn steps(&self) -> usize {
-        self.alpha_bar.len()
+        self.alpha_bar.as_ref().len()
     }
 
     /// `alpha_bar_i` for chain index `i` in `0..=T`; `alpha_bar_0 = 1`.
@@ -170,6 +173,7 @@ impl<'a> Chain<'a> {
             0 => Ok(1.0),
             _ => self
                 .alpha_bar
+                .as_ref()
                 .get(i - 1)
                 .copied()
                 .ok_or(Error::TimeOutOfRange { t: i as f64, horizon: self.steps() as f64 }),
@@ -210,7 +214,7 @@ impl<'a> Chain<'a> {
 
 /// Continuous time over the chain: `t` in [0, 1] stands for chain index `t T`, with `ln alpha_bar` interpolated linearly
 /// (and `alpha` on the way to an entry without signal).
-impl Process for Chain<'_> {
+impl<S: AsRef<[f64]>> Process for Chain<S> {
     fn horizon(&self) -> f64 {
         1.0
     }

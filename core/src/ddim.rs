@@ -42,6 +42,6 @@ fn coefficients(from: NoiseLevel, to: NoiseLevel, eta: f64) -> Result<(f64, f64,
 ///
 /// # Errors
 /// Those of [`step`], and [`Error::WrongLength`] when the lengths do not fit.
-pub fn plan(process: &impl Process, times: &[f64], eta: f64, plan: &mut [Step]) -> Result<(), Error> {
+pub fn plan(process: &(impl Process + ?Sized), times: &[f64], eta: f64, plan: &mut [Step]) -> Result<(), Error> {
     plan::fill(process, times, plan, |t, from, to| step(t, from, to, eta))
 }

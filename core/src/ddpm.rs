@@ -61,6 +61,11 @@ pub fn step(t: f64, from: NoiseLevel, to: NoiseLevel, variance: Variance) -> Res
 ///
 /// # Errors
 /// Those of [`step`], and [`Error::WrongLength`] when the lengths do not fit.
-pub fn plan(process: &impl Process, times: &[f64], variance: Variance, plan: &mut [Step]) -> Result<(), Error> {
+pub fn plan(
+    process: &(impl Process + ?Sized),
+    times: &[f64],
+    variance: Variance,
+    plan: &mut [Step],
+) -> Result<(), Error> {
     plan::fill(process, times, plan, |t, from, to| step(t, from, to, variance))
 }

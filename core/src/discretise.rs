@@ -34,7 +34,13 @@ impl Spacing {
     ///
     /// [`LogSnr`](Self::LogSnr) cannot end at `t = 0`, where the log-SNR is infinite: end it at a small time, and
     /// append 0 to the times if a last step to clean data is wanted.
-    pub fn fill(&self, process: &impl Process, first: f64, last: f64, times: &mut [f64]) -> Result<(), Error> {
+    pub fn fill(
+        &self,
+        process: &(impl Process + ?Sized),
+        first: f64,
+        last: f64,
+        times: &mut [f64],
+    ) -> Result<(), Error> {
         if times.len() < 2 {
             return Err(Error::WrongLength { what: "times of a sampler", need: 2, have: times.len() });
         }
@@ -137,8 +143,8 @@ impl ChainSpacing {
         Ok(())
     }
 
-    /// The timestep that a DDIM or DDPM step of diffusers goes *to*: `timestep - T / L`, whole-number division, whatever
-    /// the spacing; `None` when that is below 0, meaning clean data.
+    /// The timestep that a DDIM step of diffusers goes *to*: `timestep - T / L`, whole-number division, whatever
+    /// the spacing; `None` when that is below 0, meaning clean data. (Its DDPM goes to the next timestep it visits.)
     pub fn previous(timestep: u32, chain_steps: usize, count: usize) -> Option<u32> {
         timestep.checked_sub(u32::try_from(chain_steps.checked_div(count)?).ok()?)
     }

@@ -67,11 +67,20 @@ impl Step {
 impl<C: Copy> Step<C> {
     /// A step of coefficients that have been converted already, as a device reads them; `is_noisy` says that the kick is not 0.
     ///
+    /// Nothing is computed here, not even `t` from the level: on a device that would bring `atan2` in software along.
+    ///
     /// # Errors
     /// [`Error::WrongLength`] for no pull or more than [`MAX_PULLS`].
-    pub fn from_coefficients(level: NoiseLevel, keep: C, pull: &[C], kick: C, is_noisy: bool) -> Result<Self, Error> {
+    pub fn from_coefficients(
+        t: f64,
+        level: NoiseLevel,
+        keep: C,
+        pull: &[C],
+        kick: C,
+        is_noisy: bool,
+    ) -> Result<Self, Error> {
         match Vec::from_slice(pull) {
-            Ok(pulls) if !pull.is_empty() => Ok(Self { t: level.angle(), level, keep, kick, pulls, is_noisy }),
+            Ok(pulls) if !pull.is_empty() => Ok(Self { t, level, keep, kick, pulls, is_noisy }),
             _ => Err(Error::WrongLength { what: "a step's pulls", need: MAX_PULLS, have: pull.len() }),
         }
     }
@@ -116,7 +125,7 @@ pub fn is_noisy<C>(plan: &[Step<C>]) -> bool {
 
 /// Makes one step for each neighbouring pair of times, by a rule that sees the time, the level there and the next level.
 pub(crate) fn fill(
-    process: &impl crate::schedule::Process,
+    process: &(impl crate::schedule::Process + ?Sized),
     times: &[f64],
     plan: &mut [Step],
     mut rule: impl FnMut(f64, NoiseLevel, NoiseLevel) -> Result<Step, Error>,

@@ -127,6 +127,9 @@ where
     if is_noisy(plan) && workspace.noise.is_none() {
         return Err(SamplerError::NoNoiseBuffer);
     }
+    if let Some(early) = plan.iter().enumerate().position(|(index, step)| step.pull().len() > index + 1) {
+        return Err(SamplerError::TooEarly { step: early });
+    }
     for (index, coefficients) in plan.iter().enumerate() {
         step(coefficients, StepId(index), clip, x, workspace, denoiser, noise)?;
         watch(StepId(index), x, workspace.x0_hats[0]);
@@ -148,6 +151,11 @@ pub enum SamplerError<TensorError, DenoiserError, NoiseError> {
         need: usize,
         /// Buffers in the workspace.
         have: usize,
+    },
+    /// A step combines more estimates than have been made by then.
+    TooEarly {
+        /// The step's number.
+        step: usize,
     },
     /// The plan adds noise, and the workspace has no buffer for it.
     NoNoiseBuffer,
@@ -174,6 +182,9 @@ impl<A: fmt::Display, B: fmt::Display, C: fmt::Display> fmt::Display for Sampler
         match self {
             Self::History { need, have } => {
                 write!(f, "the plan combines {need} estimates, the workspace holds {have}")
+            }
+            Self::TooEarly { step } => {
+                write!(f, "step {step} of the plan combines estimates from before its beginning")
             }
             Self::NoNoiseBuffer => write!(f, "the plan adds noise, the workspace has no buffer for it"),
             Self::TooManySteps => write!(f, "the plan has more steps than noise draws can be numbered"),

@@ -20,7 +20,7 @@ pub trait Tensor {
     /// `self <- keep self + sum_i c_i t_i`, rounded once per element; `self` is unchanged on error.
     fn combine(&mut self, keep: Self::Coeff, terms: &[(Self::Coeff, &Self)]) -> Result<(), Self::Error>;
 
-    /// Clamps every element to `[low, high]`; `self` is unchanged on error.
+    /// Clamps every element to `[low, high]`, where `low <= high`; what is not a number stays so. `self` is unchanged on error.
     fn clamp(&mut self, low: f64, high: f64) -> Result<(), Self::Error>;
 
     /// `self <- source`; `self` is unchanged on error.
@@ -167,7 +167,11 @@ macro_rules! reference_tensor {
 
             fn clamp(&mut self, low: f64, high: f64) -> Result<(), LengthMismatch> {
                 for element in self {
-                    *element = element.max(low as $float).min(high as $float);
+                    if *element < low as $float {
+                        *element = low as $float;
+                    } else if *element > high as $float {
+                        *element = high as $float;
+                    }
                 }
                 Ok(())
             }
