@@ -114,7 +114,7 @@ const MAX_BETA: f64 = 0.999;
 /// assert_eq!(chain.alpha_bar(0)?, 1.0);
 /// # Ok::<(), tweedie_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chain<S> {
     alpha_bar: S,
 }

@@ -3,7 +3,7 @@
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::network::Inputs;
-use crate::preset::{Preset, TimeDistribution};
+use crate::preset::{Preset, ProcessSettings, TimeDistribution, TrainingSettings};
 use crate::process::AnyProcess;
 use crate::streams;
 use candle_core::{Device, Tensor};
@@ -12,7 +12,8 @@ use tweedie_core::noise::NoiseStream;
 use tweedie_core::prediction::{Moment, Prediction};
 use tweedie_core::schedule::Process;
 
-/// A part of a batch, on one device.
+/// A part of a batch, on one device; a clone shares the tensors.
+#[derive(Clone, Debug)]
 pub struct Batch {
     /// What the network sees.
     pub inputs: Inputs,
@@ -49,13 +50,26 @@ impl<'a> Batches<'a> {
             seed: preset.training.seed,
             orders: [(u64::MAX, Vec::new()), (u64::MAX, Vec::new())],
         };
-        for share in [0.0, 0.5, 1.0] {
-            let moment = Moment::at(process, batches.time(share)?)?;
-            let prediction = Prediction::from(preset.training.prediction);
-            prediction.target(&moment)?;
-            preset.training.weight().factor(prediction, &moment)?;
+        let ProcessSettings { min_time, max_time, .. } = preset.process;
+        for (share, end) in
+            [(0.0, format!("process.min_time = {min_time}")), (1.0, format!("process.max_time = {max_time}"))]
+        {
+            batches.try_moment(share).map_err(|error| {
+                let TrainingSettings { prediction, weight, times, .. } = preset.training;
+                Error::Argument(format!(
+                    "prediction {prediction}, weight {weight} and times {times} do not go together with {end}: {error}; move it inwards or choose others"
+                ))
+            })?;
         }
         Ok(batches)
+    }
+
+    /// Whether there is a target, with a weight, at a share of the way from the least noise to the most.
+    fn try_moment(&self, share: f64) -> Result<(), tweedie_core::Error> {
+        let moment = Moment::at(self.process, self.time(share)?)?;
+        let prediction = Prediction::from(self.preset.training.prediction);
+        prediction.target(&moment)?;
+        self.preset.training.weight().factor(prediction, &moment).map(|_| ())
     }
 
     /// Looks up which samples update number `update` uses: each pass over the data visits every sample once, in a fresh order.
@@ -75,7 +89,7 @@ impl<'a> Batches<'a> {
     }
 
     /// The training time for a share in [0, 1] of the way from the least noise to the most.
-    fn time(&self, share: f64) -> Result<f64, Error> {
+    fn time(&self, share: f64) -> Result<f64, tweedie_core::Error> {
         let horizon = self.process.horizon();
         let (first, last) = (self.preset.process.min_time * horizon, self.preset.process.max_time * horizon);
         let between = |a: f64, b: f64| a + (b - a) * share;
@@ -147,4 +161,201 @@ fn shuffled(count: u32, seed: u64, pass: u64) -> Vec<u32> {
         order.swap(last as usize, other as usize);
     }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Scaling;
+    use crate::network::ANGLE_FEATURES;
+    use crate::network::angle_features;
+    use crate::preset::PredictionName;
+    use std::collections::BTreeSet;
+    use tweedie_core::loss::Weight;
+
+    const SCHEDULES: [&str; 7] = [
+        "trigonometric",
+        "variance-preserving",
+        "variance-exploding",
+        "cosine-squared",
+        "linear-beta",
+        "flow-matching",
+        "chain",
+    ];
+
+    /// `count` samples of three numbers, each of a class of its own.
+    fn points(count: usize) -> Dataset {
+        let samples = (0..3 * count).map(|i| (i as f32 * 0.7).sin()).collect();
+        let labels = Some((0..count as u32).collect());
+        Dataset { name: "points".into(), shape: vec![3], samples, labels, classes: count, scaling: Scaling::IDENTITY }
+    }
+
+    fn preset(settings: &[&str]) -> Preset {
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        Preset::load("digits", &settings).unwrap()
+    }
+
+    fn rows(tensor: &Tensor) -> Vec<Vec<f32>> {
+        tensor.to_vec2().unwrap()
+    }
+
+    #[test]
+    fn states_and_targets_are_those_of_the_formulas() {
+        let data = points(11);
+        for schedule in SCHEDULES {
+            for prediction in ["v", "x0", "eps", "velocity"] {
+                for times in ["uniform", "angle", "log-snr"] {
+                    let preset = preset(&[
+                        &format!("process.schedule={schedule}"),
+                        &format!("training.prediction={prediction}"),
+                        &format!("training.times={times}"),
+                        "training.batch=11",
+                        "training.label_dropout=0",
+                    ]);
+                    check(&data, &preset);
+                }
+            }
+        }
+    }
+
+    /// Computes every row of an update anew, in f64.
+    fn check(data: &Dataset, preset: &Preset) {
+        let process = AnyProcess::new(&preset.process).unwrap();
+        let mut batches = Batches::new(data, &process, preset).unwrap();
+        let (count, update) = (preset.training.batch, 5);
+        let samples = batches.samples_of(update);
+        let batch = batches.part(update, &samples, 0..count, &Device::Cpu).unwrap();
+        let (states, targets) = (rows(&batch.inputs.state), rows(&batch.target));
+        let angles = rows(&batch.inputs.angle);
+        let horizon = process.horizon();
+        let level = |t: f64| process.level(t).unwrap();
+        let (least, most) = (level(preset.process.min_time * horizon), level(preset.process.max_time * horizon));
+        let stream = NoiseStream::new(preset.training.seed, streams::TRAINING + update);
+        for row in 0..count {
+            let share = (row as f64 + streams::unit(stream.bits(row as u32, 0)[0])) / count as f64;
+            let between = |a: f64, b: f64| a + (b - a) * share;
+            let mut t = match preset.training.times {
+                TimeDistribution::Uniform => between(preset.process.min_time, preset.process.max_time) * horizon,
+                TimeDistribution::Angle => process.time_of_angle(between(least.angle(), most.angle())).unwrap(),
+                TimeDistribution::LogSnr => process.time_of_log_snr(between(least.log_snr(), most.log_snr())).unwrap(),
+            };
+            if let Some(steps) = process.chain_steps() {
+                t = (t * steps as f64).ceil().max(1.0) / steps as f64;
+            }
+            let (alpha, sigma) = (level(t).alpha, level(t).sigma);
+            let norm = alpha.hypot(sigma);
+            let velocity = process.velocity(t).unwrap();
+            let mut eps = [0.0_f32; 3];
+            stream.fill(row as u32, &mut eps);
+            for (i, (&x0, &eps)) in data.sample(samples[row] as usize).iter().zip(&eps).enumerate() {
+                let (x0, eps) = (f64::from(x0), f64::from(eps));
+                let state = (alpha * x0 + sigma * eps) / norm;
+                let target = match preset.training.prediction {
+                    PredictionName::X0 => x0,
+                    PredictionName::Eps => eps,
+                    PredictionName::V => (alpha * eps - sigma * x0) / norm,
+                    PredictionName::Velocity => velocity.alpha * x0 + velocity.sigma * eps,
+                };
+                let name = format!("{:?} {:?} t = {t}", preset.process.schedule, preset.training);
+                assert!((f64::from(states[row][i]) - state).abs() < 1e-6, "{name}: {} {state}", states[row][i]);
+                let error = (f64::from(targets[row][i]) - target).abs();
+                assert!(error < 1e-6 * (1.0 + target.abs()), "{name}: {} {target}", targets[row][i]);
+            }
+            let mut features = [0.0; ANGLE_FEATURES];
+            angle_features(level(t).angle(), &mut features);
+            assert_eq!(angles[row], features);
+        }
+        assert_eq!(batch.inputs.class.to_vec1::<u32>().unwrap(), samples);
+    }
+
+    #[test]
+    fn weights_are_the_loss_weights_of_core() {
+        let data = points(8);
+        for (weight, expected) in
+            [("uniform", None), ("snr", Some(Weight::Snr)), ("min-snr", Some(Weight::MinSnr { gamma: 5.0 }))]
+        {
+            let preset = preset(&[&format!("training.weight={weight}"), "training.batch=8"]);
+            let process = AnyProcess::new(&preset.process).unwrap();
+            let batches = Batches::new(&data, &process, &preset).unwrap();
+            let samples: Vec<u32> = (0..8).collect();
+            let batch = batches.part(0, &samples, 0..8, &Device::Cpu).unwrap();
+            let stream = NoiseStream::new(0, streams::TRAINING);
+            for (row, own) in batch.weights.to_vec1::<f32>().unwrap().into_iter().enumerate() {
+                let share = (row as f64 + streams::unit(stream.bits(row as u32, 0)[0])) / 8.0;
+                let moment = Moment::at(&process, 0.001 + 0.998 * share).unwrap();
+                let expected = expected.map_or(1.0, |weight| weight.factor(Prediction::V, &moment).unwrap());
+                assert!((f64::from(own) - expected).abs() < 1e-6 * expected, "{weight} {own} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pass_visits_every_sample_once() {
+        let data = points(10);
+        let preset = preset(&["training.batch=4"]);
+        let process = AnyProcess::new(&preset.process).unwrap();
+        let mut batches = Batches::new(&data, &process, &preset).unwrap();
+        let visited: Vec<u32> = (0..50).flat_map(|update| batches.samples_of(update)).collect();
+        assert_eq!(visited.len(), 200);
+        let passes: Vec<&[u32]> = visited.chunks(10).collect();
+        for pass in &passes {
+            assert_eq!(pass.iter().copied().collect::<BTreeSet<_>>().len(), 10, "{pass:?}");
+        }
+        assert_eq!(passes.iter().collect::<BTreeSet<_>>().len(), 20, "every pass in an order of its own");
+        // Whatever was asked before, as after a resumption.
+        let mut later = Batches::new(&data, &process, &preset).unwrap();
+        assert_eq!(later.samples_of(37), visited[37 * 4..38 * 4]);
+    }
+
+    #[test]
+    fn parts_make_up_the_batch() {
+        let data = points(9);
+        let preset = preset(&["training.batch=9", "training.label_dropout=0.5"]);
+        let process = AnyProcess::new(&preset.process).unwrap();
+        let mut batches = Batches::new(&data, &process, &preset).unwrap();
+        let samples = batches.samples_of(3);
+        let part = |range| batches.part(3, &samples, range, &Device::Cpu).unwrap();
+        let whole = part(0..9);
+        let parts = [part(0..4), part(4..5), part(5..9)];
+        for of in [|b: &Batch| rows(&b.inputs.state), |b: &Batch| rows(&b.inputs.angle), |b: &Batch| rows(&b.target)] {
+            assert_eq!(parts.iter().flat_map(of).collect::<Vec<_>>(), of(&whole));
+        }
+        let classes = |b: &Batch| b.inputs.class.to_vec1::<u32>().unwrap();
+        assert_eq!(parts.iter().flat_map(classes).collect::<Vec<_>>(), classes(&whole));
+    }
+
+    #[test]
+    fn labels_are_hidden_as_often_as_asked() {
+        let data = points(1000);
+        for dropout in [0.0, 0.3, 1.0] {
+            let preset = preset(&["training.batch=1000", &format!("training.label_dropout={dropout}")]);
+            let process = AnyProcess::new(&preset.process).unwrap();
+            let mut batches = Batches::new(&data, &process, &preset).unwrap();
+            let samples = batches.samples_of(0);
+            let batch = batches.part(0, &samples, 0..1000, &Device::Cpu).unwrap();
+            let classes = batch.inputs.class.to_vec1::<u32>().unwrap();
+            let hidden = classes.iter().filter(|&&class| class == 1000).count() as f64 / 1000.0;
+            // Three and a half standard deviations of a thousand draws.
+            assert!((hidden - dropout).abs() <= 0.05 * (dropout * (1.0 - dropout) * 4.8).sqrt(), "{hidden} {dropout}");
+            assert!(classes.iter().zip(&samples).all(|(class, sample)| class == sample || *class == 1000));
+        }
+    }
+
+    #[test]
+    fn ends_of_time_that_do_not_work_are_named() {
+        let data = points(300);
+        for (settings, sentence) in [
+            (
+                ["process.schedule=variance-preserving", "training.prediction=velocity", "process.max_time=1"],
+                "process.max_time = 1",
+            ),
+            (["training.weight=snr", "training.prediction=x0", "process.min_time=0"], "process.min_time = 0"),
+            (["training.times=log-snr", "training.prediction=v", "process.min_time=0"], "process.min_time = 0"),
+        ] {
+            let preset = preset(&settings);
+            let process = AnyProcess::new(&preset.process).unwrap();
+            let error = Batches::new(&data, &process, &preset).err().expect(sentence).to_string();
+            assert!(error.contains(sentence), "{error}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Files of weights: a model to sample from, and the state that training resumes from.
 //!
-//! Both are safetensors with one metadata entry, `tweedie`, a JSON object. They are written to a temporary name and
-//! renamed, so a reader finds a whole file or none.
+//! Both are safetensors with one metadata entry, `tweedie`, a JSON object of a description and a SHA-256 over it and every
+//! tensor, so a file that storage or transport damaged is refused. They are written to a temporary name and renamed, so
+//! a reader finds a whole file or none. Equal trainings leave equal bytes.
 
 use crate::atomic_file;
 use crate::data::{Dataset, Scaling};
@@ -13,7 +14,9 @@ use crate::preset::Preset;
 use candle_core::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::HashMap;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// The name of the one metadata entry.
@@ -127,8 +130,6 @@ pub struct Progress {
     pub updates: u64,
     /// Sum of losses since the last line of metrics, as the bits of an f64.
     pub loss_sum_bits: u64,
-    /// Seconds of training so far, over all sessions.
-    pub seconds: f64,
 }
 
 impl Progress {
@@ -141,7 +142,6 @@ impl Progress {
             fingerprint,
             updates: 0,
             loss_sum_bits: 0,
-            seconds: 0.0,
         })
     }
 }
@@ -205,10 +205,45 @@ fn write(path: &Path, tensors: &[(String, &Tensor)], metadata: &impl Serialize) 
         .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| fail(error.to_string()))?;
-    let json = serde_json::to_string(metadata).map_err(|error| fail(error.to_string()))?;
+    let seal = || {
+        let description = serde_json::value::to_raw_value(metadata)?;
+        let contents = bytes.iter().map(|(name, shape, data)| (name.as_str(), (shape.as_slice(), data.as_slice())));
+        let sha256 = digest(description.get(), &contents.collect());
+        serde_json::to_string(&Sealed { sha256, description })
+    };
+    let json = seal().map_err(|error| fail(error.to_string()))?;
     let metadata = HashMap::from([(METADATA.to_owned(), json)]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(|error| fail(error.to_string()))?;
-    atomic_file::write(path, &file).map_err(Error::file(path, "write it"))
+    atomic_file::write(path, &file).map_err(Error::Write)
+}
+
+/// The metadata entry.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    /// [`digest`] of the description, letter by letter, and the tensors.
+    sha256: String,
+    description: Box<RawValue>,
+}
+
+/// SHA-256 in hexadecimal over a description and tensors (shape and bytes by name), each with its length before it.
+fn digest(description: &str, tensors: &BTreeMap<&str, (&[usize], &[u8])>) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    add(description.as_bytes());
+    for (name, (shape, data)) in tensors {
+        add(name.as_bytes());
+        add(&shape.iter().flat_map(|&length| (length as u64).to_le_bytes()).collect::<Vec<_>>());
+        add(data);
+    }
+    hexadecimal(&hash.finalize())
+}
+
+/// Bytes as text.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A safetensors file in memory.
@@ -226,12 +261,25 @@ impl StoredFile {
             .map_err(|_| damaged(path, "it is not a safetensors file, or is cut short"))?;
         let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
         let json = json.ok_or_else(|| damaged(path, "it was not written by Tweedie"))?;
-        serde_json::from_str(json).map_err(|error| damaged(path, &format!("its description is damaged ({error})")))
+        let broken = || damaged(path, "it is damaged: its checksum does not fit; restore it from a copy");
+        let sealed: Sealed = serde_json::from_str(json).map_err(|_| broken())?;
+        let file = self.tensors(path)?;
+        let tensors = file.tensors();
+        let tensors = tensors.iter().map(|(name, view)| (name.as_str(), (view.shape(), view.data())));
+        if digest(sealed.description.get(), &tensors.collect()) != sealed.sha256 {
+            return Err(broken());
+        }
+        serde_json::from_str(sealed.description.get())
+            .map_err(|_| damaged(path, "it was written by another version of Tweedie"))
+    }
+
+    fn tensors(&self, path: &Path) -> Result<SafeTensors<'_>, Error> {
+        SafeTensors::deserialize(&self.bytes)
+            .map_err(|_| damaged(path, "it is not a safetensors file, or is cut short"))
     }
 
     fn tensor(&self, path: &Path, name: &str, shape: &[usize], device: &Device) -> Result<Tensor, Error> {
-        let file = SafeTensors::deserialize(&self.bytes)
-            .map_err(|_| damaged(path, "it is not a safetensors file, or is cut short"))?;
+        let file = self.tensors(path)?;
         let view = file.tensor(name).map_err(|_| damaged(path, &format!("the weight {name} is missing")))?;
         if view.dtype() != Dtype::F32 || view.shape() != shape {
             let found = view.shape();

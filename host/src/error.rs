@@ -69,6 +69,9 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// A file that could not be written whole, so it is as it was before; the message names it.
+    #[error(transparent)]
+    Write(std::io::Error),
     /// A model or checkpoint that is damaged or of another make.
     #[error("{}: {reason}", path.display())]
     Model {

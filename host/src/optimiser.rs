@@ -153,3 +153,123 @@ fn squared_norm(gradient: &Tensor) -> Result<f64> {
         Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+    use tweedie_core::noise::NoiseStream;
+
+    const PLAIN: AdamW =
+        AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, gradient_clip: 0.0, ema: 0.995 };
+
+    fn parameters(weights: &[&[f32]]) -> Parameters {
+        let mut parameters = Parameters::default();
+        for (index, values) in weights.iter().enumerate() {
+            parameters.insert(&format!("{index}"), tensor(values)).unwrap();
+        }
+        parameters
+    }
+
+    fn tensor(values: &[f32]) -> Tensor {
+        Tensor::from_slice(values, values.len(), &Device::Cpu).unwrap()
+    }
+
+    fn numbers(tensor: &Tensor) -> Vec<f32> {
+        tensor.to_vec1().unwrap()
+    }
+
+    #[track_caller]
+    fn assert_close(actual: &[f32], expected: &[f32]) {
+        assert_eq!(actual.len(), expected.len());
+        for (a, e) in actual.iter().zip(expected) {
+            assert!((a - e).abs() <= 1e-6 * (1.0 + e.abs()), "{actual:?} instead of {expected:?}");
+        }
+    }
+
+    // Worked by hand: means 0.05 and 0.02, squares 2.5e-4 and 3.1225e-4, corrected by 1 - 0.9^n and 1 - 0.999^n.
+    #[test]
+    fn two_updates_worked_by_hand() {
+        let parameters = parameters(&[&[1.0]]);
+        let mut state = OptimiserState::new(&parameters).unwrap();
+        let weight = || numbers(parameters.iter().next().unwrap().1.as_tensor());
+
+        assert_eq!(PLAIN.update(&parameters, &[tensor(&[0.5])], &mut state, 0.1).unwrap(), 0.5);
+        assert_close(&weight(), &[0.999 - 0.1]);
+        assert_close(&numbers(&state.slots[0].average), &[0.1 + 0.9 * 0.899]);
+
+        PLAIN.update(&parameters, &[tensor(&[-0.25])], &mut state, 0.1).unwrap();
+        assert_close(&numbers(&state.slots[0].mean), &[0.02]);
+        assert_close(&numbers(&state.slots[0].square), &[3.1225e-4]);
+        assert_close(&weight(), &[0.871_467_3]);
+        assert_close(&numbers(&state.slots[0].average), &[0.878_309_6]);
+        assert_eq!(state.updates, 2);
+    }
+
+    #[test]
+    fn the_fused_pass_equals_the_operators() {
+        let noise = |stream: u64, count: usize| {
+            let mut values = vec![0.0_f32; count];
+            NoiseStream::new(1, stream).fill(0, &mut values);
+            values
+        };
+        for count in [1, 7, 16, 33] {
+            let start = noise(0, count);
+            let (fused, plain) = (parameters(&[&start]), parameters(&[&start]));
+            let (mut of_fused, mut of_plain) =
+                (OptimiserState::new(&fused).unwrap(), OptimiserState::new(&plain).unwrap());
+            for update in 1..20 {
+                let gradient = tensor(&noise(update, count));
+                let count = update as f64;
+                let rates = Rates {
+                    clip: 0.5,
+                    shrink: 0.999,
+                    step: 0.01 / (1.0 - 0.9_f64.powf(count)),
+                    square_scale: 1.0 / (1.0 - 0.999_f64.powf(count)),
+                    average: 0.9,
+                };
+                let (fused_var, plain_var) = (fused.iter().next().unwrap().1, plain.iter().next().unwrap().1);
+                PLAIN.update_fused(fused_var, &gradient, &mut of_fused.slots[0], &rates).unwrap();
+                PLAIN.update_by_operators(plain_var, &gradient, &mut of_plain.slots[0], &rates).unwrap();
+                assert_close(&numbers(fused_var.as_tensor()), &numbers(plain_var.as_tensor()));
+                let (a, b) = (&of_fused.slots[0], &of_plain.slots[0]);
+                assert_close(&numbers(&a.mean), &numbers(&b.mean));
+                assert_close(&numbers(&a.square), &numbers(&b.square));
+                assert_close(&numbers(&a.average), &numbers(&b.average));
+            }
+            assert_ne!(numbers(fused.iter().next().unwrap().1.as_tensor()), start);
+        }
+    }
+
+    #[test]
+    fn the_norm_of_all_gradients_is_clipped() {
+        let clipping = AdamW { gradient_clip: 1.0, ..PLAIN };
+        let parameters = parameters(&[&[0.0, 0.0], &[0.0]]);
+        let mut state = OptimiserState::new(&parameters).unwrap();
+        let gradients = [tensor(&[2.0, 3.0]), tensor(&[6.0])];
+        assert_eq!(clipping.update(&parameters, &gradients, &mut state, 0.1).unwrap(), 7.0);
+        assert_close(&numbers(&state.slots[0].mean), &[0.2 / 7.0, 0.3 / 7.0]);
+        assert_close(&numbers(&state.slots[1].mean), &[0.6 / 7.0]);
+
+        // A smaller one is left as it is, and so is a larger one without a limit.
+        for (optimiser, gradient) in [(clipping, 0.5), (PLAIN, 50.0)] {
+            let mut state = OptimiserState::new(&parameters).unwrap();
+            let gradients = [tensor(&[0.0, gradient]), tensor(&[0.0])];
+            optimiser.update(&parameters, &gradients, &mut state, 0.1).unwrap();
+            assert_close(&numbers(&state.slots[0].mean), &[0.0, 0.1 * gradient]);
+        }
+    }
+
+    #[test]
+    fn the_average_warms_up() {
+        let parameters = parameters(&[&[1.0]]);
+        for (updates, keep) in [(0, 0.1), (8, 0.5), (90, 0.91), (100_000, 0.995)] {
+            let mut state = OptimiserState::new(&parameters).unwrap();
+            state.slots[0].average = tensor(&[100.0]);
+            state.updates = updates;
+            PLAIN.update(&parameters, &[tensor(&[0.0])], &mut state, 0.0).unwrap();
+            // With no gradient and no learning rate the weight stays 1.
+            assert_close(&numbers(&state.slots[0].average), &[keep * 100.0 + (1.0 - keep)]);
+        }
+    }
+}

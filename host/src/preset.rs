@@ -151,6 +151,13 @@ macro_rules! names {
                 Value::String(text.to_owned()).try_into().map_err(|error: toml::de::Error| sentence(error.message()))
             }
         }
+
+        /// The name as presets write it.
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.serialize(f)
+            }
+        }
     };
 }
 
@@ -328,8 +335,7 @@ impl Preset {
                 dotted(change).map_err(|reason| Error::Argument(format!("--set {change}: {reason}")))?;
             merge(&mut table, changed).map_err(|reason| Error::Argument(format!("--set {change}: {reason}")))?;
         }
-        let preset: Self =
-            Value::Table(table).try_into().map_err(|e: toml::de::Error| fail(sentence(e.to_string().trim())))?;
+        let preset: Self = Value::Table(table).try_into().map_err(|e: toml::de::Error| fail(keyed(&e)))?;
         preset.validate().map_err(fail)?;
         Ok(preset)
     }
@@ -342,7 +348,7 @@ impl Preset {
     /// Checks the range of every number.
     fn validate(&self) -> Result<(), String> {
         let Self { process, network, training, sampling, .. } = self;
-        at_least("process.chain_steps", process.chain_steps, 1)?;
+        between("process.chain_steps", process.chain_steps, 1..=1_000_000)?;
         within("process.min_time", process.min_time, 0.0..=1.0)?;
         within("process.max_time", process.max_time, 0.0..=1.0)?;
         if process.min_time >= process.max_time {
@@ -351,12 +357,14 @@ impl Preset {
                 process.min_time, process.max_time
             ));
         }
-        at_least("network.hidden", network.hidden, 1)?;
-        at_least("training.steps", training.steps, 1)?;
-        at_least("training.batch", training.batch, 1)?;
-        at_least("training.shard", training.shard, 1)?;
-        at_least("training.log_every", training.log_every, 1)?;
-        at_least("training.checkpoint_every", training.checkpoint_every, 1)?;
+        between("network.hidden", network.hidden, 1..=1 << 14)?;
+        between("network.blocks", network.blocks, 0..=1 << 10)?;
+        between("training.steps", training.steps, 1..=MOST)?;
+        between("training.batch", training.batch, 1..=usize::MAX)?;
+        between("training.shard", training.shard, 1..=usize::MAX)?;
+        between("training.warmup", training.warmup, 0..=MOST)?;
+        between("training.log_every", training.log_every, 1..=MOST)?;
+        between("training.checkpoint_every", training.checkpoint_every, 1..=MOST)?;
         within("training.learning_rate", training.learning_rate, f64::MIN_POSITIVE..=1e3)?;
         within("training.weight_decay", training.weight_decay, 0.0..=1e3)?;
         within("training.gradient_clip", training.gradient_clip, 0.0..=f64::MAX)?;
@@ -370,7 +378,7 @@ impl Preset {
 impl SamplingSettings {
     /// Checks the range of every number; the sentence begins with the key's name.
     pub fn validate(&self) -> Result<(), String> {
-        at_least("steps", self.steps, 1)?;
+        between("steps", self.steps, 1..=100_000)?;
         within("eta", self.eta, 0.0..=1.0)?;
         within("growth", self.growth, f64::MIN_POSITIVE..=700.0)?;
         within("rho", self.rho, 1.0..=100.0)?;
@@ -391,8 +399,17 @@ fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Result<(), Strin
     })
 }
 
-fn at_least<N: PartialOrd + std::fmt::Display>(key: &str, value: N, least: N) -> Result<(), String> {
-    if value >= least { Ok(()) } else { Err(format!("{key} = {value} must be at least {least}")) }
+/// Updates that can be counted exactly and will never be reached.
+const MOST: u64 = 1 << 53;
+
+fn between<N: PartialOrd + std::fmt::Display>(key: &str, value: N, range: RangeInclusive<N>) -> Result<(), String> {
+    if value < *range.start() {
+        return Err(format!("{key} = {value} must be at least {}", range.start()));
+    }
+    if value > *range.end() {
+        return Err(format!("{key} = {value} must be at most {}", range.end()));
+    }
+    Ok(())
 }
 
 /// `a.b=value` as a table; a value that is not TOML is taken as text, so that names need no quotes.
@@ -449,6 +466,16 @@ fn located(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     match line {
         Some(line) => format!("line {line}: {}", sentence(error.message())),
+        None => sentence(error.message()),
+    }
+}
+
+/// A deserialiser's message with the key that it is about.
+fn keyed(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let key = text.lines().find_map(|line| line.trim().strip_prefix("in `")?.strip_suffix('`'));
+    match key {
+        Some(key) => format!("{key}: {}", sentence(error.message())),
         None => sentence(error.message()),
     }
 }

@@ -11,8 +11,8 @@ use tweedie_core::{Error, NoiseLevel};
 pub enum AnyProcess {
     /// A schedule in continuous time.
     Continuous(Schedule),
-    /// A chain, as its table of `alpha_bar`.
-    Chain(Vec<f64>),
+    /// A chain.
+    Chain(Chain<Vec<f64>>),
 }
 
 impl AnyProcess {
@@ -46,7 +46,7 @@ impl AnyProcess {
                 };
                 let mut alpha_bar = vec![0.0; settings.chain_steps];
                 Chain::new(betas, &mut alpha_bar)?;
-                Ok(Self::Chain(alpha_bar))
+                Ok(Self::Chain(Chain::from_alpha_bar(alpha_bar)?))
             }
         }
     }
@@ -55,7 +55,7 @@ impl AnyProcess {
     pub fn chain_steps(&self) -> Option<usize> {
         match self {
             Self::Continuous(_) => None,
-            Self::Chain(alpha_bar) => Some(alpha_bar.len()),
+            Self::Chain(chain) => Some(chain.steps()),
         }
     }
 }
@@ -71,14 +71,14 @@ impl Process for AnyProcess {
     fn level(&self, t: f64) -> Result<NoiseLevel, Error> {
         match self {
             Self::Continuous(schedule) => schedule.level(t),
-            Self::Chain(alpha_bar) => Chain::from_alpha_bar(alpha_bar)?.level(t),
+            Self::Chain(chain) => chain.level(t),
         }
     }
 
     fn velocity(&self, t: f64) -> Result<Velocity, Error> {
         match self {
             Self::Continuous(schedule) => schedule.velocity(t),
-            Self::Chain(alpha_bar) => Chain::from_alpha_bar(alpha_bar)?.velocity(t),
+            Self::Chain(chain) => chain.velocity(t),
         }
     }
 }

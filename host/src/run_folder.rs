@@ -31,6 +31,12 @@ pub struct Metrics {
 
 const LOCK: &str = ".lock";
 
+/// The lines of a `metrics.jsonl` up to an update, each with what it says, as far as they can be read.
+fn lines_until(text: &str, until: u64) -> impl Iterator<Item = (&str, Metrics)> {
+    let lines = text.lines().map_while(|line| Some((line, serde_json::from_str::<Metrics>(line).ok()?)));
+    lines.take_while(move |(_, metrics)| metrics.step <= until)
+}
+
 impl RunFolder {
     /// Makes a new run folder with its `config.toml`.
     ///
@@ -46,7 +52,7 @@ impl RunFolder {
         if folder.config().is_file() {
             return Err(Error::RunExists(path.to_owned()));
         }
-        atomic_file::write(&folder.config(), config.as_bytes()).map_err(Error::file(folder.config(), "write it"))?;
+        atomic_file::write(&folder.config(), config.as_bytes()).map_err(Error::Write)?;
         Ok(folder)
     }
 
@@ -129,25 +135,26 @@ impl RunFolder {
 
     /// The lines of `metrics.jsonl` up to an update; a line cut short by a kill is left out.
     pub fn read_metrics(&self, until: u64) -> Result<Vec<Metrics>, Error> {
-        let text = match std::fs::read_to_string(self.metrics()) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Error::file(self.metrics(), "read it")(error)),
-        };
-        let lines = text.lines().map_while(|line| serde_json::from_str::<Metrics>(line).ok());
-        Ok(lines.take_while(|metrics| metrics.step <= until).collect())
+        Ok(lines_until(&self.metrics_text()?, until).map(|(_, metrics)| metrics).collect())
     }
 
-    /// Drops the lines of `metrics.jsonl` after an update: those will be made again.
-    pub fn rewind_metrics(&self, until: u64) -> Result<(), Error> {
-        let kept = self.read_metrics(until)?;
-        let write = |out: &mut std::io::BufWriter<File>| {
-            for metrics in &kept {
-                serde_json::to_writer(&mut *out, metrics)?;
-                out.write_all(b"\n")?;
-            }
-            Ok(())
-        };
-        atomic_file::write_with(&self.metrics(), write).map_err(Error::file(self.metrics(), "write it"))
+    /// Drops the lines of `metrics.jsonl` after an update, which will be made again, and returns the last that stays.
+    pub fn rewind_metrics(&self, until: u64) -> Result<Option<Metrics>, Error> {
+        let text = self.metrics_text()?;
+        // Lines stay letter by letter.
+        let kept: String = lines_until(&text, until).map(|(line, _)| format!("{line}\n")).collect();
+        if kept != text {
+            atomic_file::write(&self.metrics(), kept.as_bytes()).map_err(Error::Write)?;
+        }
+        Ok(lines_until(&text, until).last().map(|(_, metrics)| metrics))
+    }
+
+    fn metrics_text(&self) -> Result<String, Error> {
+        match std::fs::read(self.metrics()) {
+            // What a power cut may have left of the last line is dropped with it.
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(Error::file(self.metrics(), "read it")(error)),
+        }
     }
 }

@@ -15,7 +15,7 @@ use tweedie_core::sampler::{self, Clip, SamplerError, Workspace};
 use tweedie_core::schedule::Process;
 use tweedie_core::{Denoiser, StepId, ddim, ddpm, discretise};
 
-/// Rows sampled together by one thread.
+/// Rows sampled together by one thread: always so many, since a matrix product of fewer rows is rounded otherwise.
 const ROWS: usize = 128;
 
 /// Draws samples: `[classes.len(), features]` in the network's range, sample `i` of class `classes[i]` (the number of classes
@@ -32,20 +32,45 @@ pub fn sample(
 ) -> Result<Vec<f32>, Error> {
     let process = AnyProcess::new(&model.preset.process)?;
     let plan = plan_for(&model.preset, &process, settings)?;
-    let prediction = Prediction::from(model.preset.training.prediction);
-    let asked = plan
-        .iter()
-        .map(|step| {
-            let to_x0 = prediction.to_x0(&Moment::at(&process, step.t)?)?;
-            Ok(Asked { to_x0, norm: step.level.norm(), angle: step.level.angle() })
-        })
-        .collect::<Result<Vec<_>, tweedie_core::Error>>()?;
+    let asked = asked_by(&plan, &model.preset, &process)?;
     let job = Job { model, settings, plan: &plan, asked: &asked, seed, device };
     let rows = if device.is_cpu() { ROWS } else { classes.len().max(1) };
     let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
-    let drawn =
-        parts.into_par_iter().map(|(first, classes)| job.draw(first, classes)).collect::<Result<Vec<_>, _>>()?;
-    Ok(drawn.concat())
+    let features = model.description.features();
+    let draw = |(first, wanted): (usize, &[u32])| {
+        let mut classes = wanted.to_vec();
+        classes.resize(rows, 0);
+        let mut samples = job.draw(first, &classes)?;
+        samples.truncate(wanted.len() * features);
+        Ok(samples)
+    };
+    Ok(parts.into_par_iter().map(draw).collect::<Result<Vec<_>, Error>>()?.concat())
+}
+
+/// Whether a model of this preset can be sampled by these settings, before time is spent on training it.
+///
+/// # Errors
+/// As of [`sample`].
+pub fn check(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<(), Error> {
+    asked_by(&plan_for(preset, process, settings)?, preset, process).map(|_| ())
+}
+
+fn asked_by(plan: &[Step], preset: &Preset, process: &AnyProcess) -> Result<Vec<Asked>, Error> {
+    let prediction = preset.training.prediction;
+    let ask = |step: &Step| {
+        let to_x0 = Prediction::from(prediction).to_x0(&Moment::at(process, step.t)?)?;
+        Ok(Asked { to_x0, norm: step.level.norm(), angle: step.level.angle() })
+    };
+    plan.iter()
+        .map(|step| {
+            ask(step).map_err(|error: tweedie_core::Error| {
+                let share = step.t / process.horizon();
+                Error::Argument(format!(
+                    "prediction {prediction} cannot be sampled from at {share} of the longest time: {error}; set process.max_time below it"
+                ))
+            })
+        })
+        .collect()
 }
 
 /// The plan of a solver over a preset's process.
@@ -56,45 +81,48 @@ pub fn plan_for(preset: &Preset, process: &AnyProcess, settings: &SamplingSettin
     settings.validate().map_err(Error::Argument)?;
     let times = times(preset, process, settings)?;
     let mut plan = vec![Step::EMPTY; times.len() - 1];
-    match settings.solver {
-        SolverName::Ddim => ddim::plan(process, &times, settings.eta, &mut plan)?,
+    let outcome = match settings.solver {
+        SolverName::Ddim => ddim::plan(process, &times, settings.eta, &mut plan),
         SolverName::Ddpm => {
             let variance = match settings.variance {
                 VarianceName::Posterior => ddpm::Variance::Posterior,
                 VarianceName::Beta => ddpm::Variance::Beta,
             };
-            ddpm::plan(process, &times, variance, &mut plan)?;
+            ddpm::plan(process, &times, variance, &mut plan)
         }
-    }
-    Ok(plan)
+    };
+    let Err(error) = outcome else { return Ok(plan) };
+    let (spacing, steps) = (settings.spacing, settings.steps);
+    Err(Error::Argument(format!("{steps} steps of {spacing} spacing are no way from noise to data: {error}")))
 }
 
 /// Times from noise to data, one more than steps; the last is 0.
 fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<Vec<f64>, Error> {
     use discretise::{ChainSpacing, Spacing};
-    let steps = settings.steps;
+    let (steps, name) = (settings.steps, settings.spacing);
+    let refuse = |error: tweedie_core::Error| Error::Argument(format!("{name} spacing: {error}"));
     let (first, least) = (preset.process.max_time * process.horizon(), preset.process.min_time * process.horizon());
     let chain = |spacing: ChainSpacing| {
         let Some(total) = process.chain_steps() else {
-            return Err(Error::Argument(
-                "leading, trailing and linspace spacing need a chain; in continuous time there are uniform, exponential, log-snr and karras".to_owned(),
-            ));
+            return Err(Error::Argument(format!(
+                "{name} spacing needs process.schedule = chain; in continuous time there are uniform, exponential, log-snr and karras"
+            )));
         };
         let mut timesteps = vec![0; steps];
-        spacing.fill(total, &mut timesteps)?;
+        spacing.fill(total, &mut timesteps).map_err(refuse)?;
         // Timestep 0 is the chain's first noised index.
         Ok(timesteps.iter().map(|&t| f64::from(t + 1) / total as f64).chain([0.0]).collect())
     };
     let to_zero = |spacing: Spacing| {
         let mut times = vec![0.0; steps + 1];
-        spacing.fill(process, first, 0.0, &mut times)?;
+        spacing.fill(process, first, 0.0, &mut times).map_err(refuse)?;
         Ok(times)
     };
     // These end at the least noise of training, and take one more step from there to data.
     let to_least = |spacing: Spacing| {
         let mut times = vec![first; steps + 1];
         if steps > 1 {
-            spacing.fill(process, first, least, &mut times[..steps])?;
+            spacing.fill(process, first, least, &mut times[..steps]).map_err(refuse)?;
         }
         times[steps] = 0.0;
         Ok(times)

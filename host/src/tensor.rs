@@ -1,4 +1,4 @@
-//! Candle tensors under core's [`Tensor`] trait.
+//! Candle tensors under core's [`Tensor`](tweedie_core::Tensor) trait.
 
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape};
 use rayon::prelude::*;

@@ -1,7 +1,7 @@
 //! Training: Algorithm 3.2 from top to bottom.
 
-use crate::batch::Batches;
-use crate::checkpoint::{Description, Model, Progress, load_state, save_state};
+use crate::batch::{Batch, Batches};
+use crate::checkpoint::{Description, Model, Progress, hexadecimal, load_state, save_state};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::network::{Network, Parameters};
@@ -111,30 +111,9 @@ impl<'a> Training<'a> {
         let part = if self.device.is_cpu() { training.shard } else { rows };
         let scale = 1.0 / (rows * self.data.sample_size()) as f64;
 
-        let starts: Vec<usize> = (0..rows).step_by(part).collect();
-        let parts = starts
-            .into_par_iter()
-            .map(|start| {
-                let batch = self.batches.part(number, &samples, start..(start + part).min(rows), &self.device)?;
-                let output = self.network.forward(&self.parameters, &batch.inputs)?;
-                let loss = weighted_mean_squared_error(&output, &batch.target, &batch.weights, scale)?;
-                let gradients = loss.backward()?;
-                let gradients = self.parameters.iter().map(|(_, var)| match gradients.get(var.as_tensor()) {
-                    Some(gradient) => gradient.contiguous(),
-                    None => var.zeros_like(),
-                });
-                Ok((f64::from(loss.to_scalar::<f32>()?), gradients.collect::<candle_core::Result<Vec<Tensor>>>()?))
-            })
-            .collect::<Result<Vec<_>, Error>>()?;
-
-        let mut parts = parts.into_iter();
-        let (mut loss, mut gradients) = parts.next().unwrap_or_default();
-        for (more, others) in parts {
-            loss += more;
-            for (gradient, other) in gradients.iter_mut().zip(&others) {
-                add_in_place(gradient, other)?;
-            }
-        }
+        let parts: Vec<_> = (0..rows).step_by(part).map(|start| start..(start + part).min(rows)).collect();
+        let batch = |rows| self.batches.part(number, &samples, rows, &self.device);
+        let (loss, gradients) = gradients(self.network.as_ref(), &self.parameters, parts, batch, scale)?;
         let learning_rate = learning_rate(training, number);
         if !loss.is_finite() {
             return Err(Error::Diverged { step: number + 1 });
@@ -169,14 +148,14 @@ impl<'a> Training<'a> {
     /// Divergence, or a file that cannot be written: the checkpoint before it is kept.
     pub fn run(&mut self, folder: &RunFolder, mut watch: impl FnMut(&Metrics)) -> Result<(), Error> {
         let training = &self.preset.training;
-        folder.rewind_metrics(self.optimiser.updates)?;
-        let (begun, before) = (Instant::now(), self.progress.seconds);
+        // Wall time is no part of the state, so that the state is a function of the settings alone.
+        let before = folder.rewind_metrics(self.optimiser.updates)?.map_or(0.0, |metrics| metrics.seconds);
+        let begun = Instant::now();
         let mut loss_sum = f64::from_bits(self.progress.loss_sum_bits);
         while self.optimiser.updates < training.steps {
             let update = self.update()?;
             let step = self.optimiser.updates;
             loss_sum += update.loss;
-            self.progress.seconds = before + begun.elapsed().as_secs_f64();
             if step.is_multiple_of(training.log_every) || step == training.steps {
                 let since = match step % training.log_every {
                     0 => training.log_every,
@@ -187,7 +166,7 @@ impl<'a> Training<'a> {
                     loss: loss_sum / since as f64,
                     learning_rate: update.learning_rate,
                     gradient_norm: update.gradient_norm,
-                    seconds: self.progress.seconds,
+                    seconds: before + begun.elapsed().as_secs_f64(),
                 };
                 folder.append_metrics(&metrics)?;
                 watch(&metrics);
@@ -202,6 +181,40 @@ impl<'a> Training<'a> {
     }
 }
 
+/// The loss of a batch and its gradient by every weight, in their order. Each part of the batch is made and computed on
+/// one thread; `scale` is the loss's factor on the weighted sum of squares over all of them.
+pub(crate) fn gradients<Part: Send>(
+    network: &dyn Network,
+    parameters: &Parameters,
+    parts: Vec<Part>,
+    batch: impl Fn(Part) -> Result<Batch, Error> + Sync,
+    scale: f64,
+) -> Result<(f64, Vec<Tensor>), Error> {
+    let parts = parts
+        .into_par_iter()
+        .map(|part| {
+            let batch = batch(part)?;
+            let output = network.forward(parameters, &batch.inputs)?;
+            let loss = weighted_mean_squared_error(&output, &batch.target, &batch.weights, scale)?;
+            let gradients = loss.backward()?;
+            let gradients = parameters.iter().map(|(_, var)| match gradients.get(var.as_tensor()) {
+                Some(gradient) => gradient.contiguous(),
+                None => var.zeros_like(),
+            });
+            Ok((f64::from(loss.to_scalar::<f32>()?), gradients.collect::<candle_core::Result<Vec<Tensor>>>()?))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let mut parts = parts.into_iter();
+    let (mut loss, mut gradients) = parts.next().unwrap_or_default();
+    for (more, others) in parts {
+        loss += more;
+        for (gradient, other) in gradients.iter_mut().zip(&others) {
+            add_in_place(gradient, other)?;
+        }
+    }
+    Ok((loss, gradients))
+}
+
 /// Linear warm-up, then a cosine down to 0.
 fn learning_rate(training: &TrainingSettings, update: u64) -> f64 {
     let warm = ((update + 1) as f64 / training.warmup.max(1) as f64).min(1.0);
@@ -209,7 +222,8 @@ fn learning_rate(training: &TrainingSettings, update: u64) -> f64 {
     training.learning_rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
 }
 
-fn adamw(training: &TrainingSettings) -> AdamW {
+/// The optimiser of a preset.
+pub(crate) fn adamw(training: &TrainingSettings) -> AdamW {
     AdamW {
         beta1: 0.9,
         beta2: 0.999,
@@ -232,5 +246,5 @@ fn fingerprint(data: &Dataset) -> String {
     for label in data.labels.iter().flatten() {
         hash.update(label.to_le_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&hash.finalize())
 }

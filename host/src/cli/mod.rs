@@ -6,6 +6,7 @@ mod sample;
 mod train;
 
 use crate::error::Error;
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -30,9 +31,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return fail("a command is needed: train, sample or bench; `cargo xtask help` explains them");
+        }
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
         Err(help) => {
-            print!("{}", help.render().ansi());
+            // In colour on a terminal alone; a pipe that nobody reads any more is no error.
+            let _ = help.print();
             return ExitCode::SUCCESS;
         }
     };
@@ -48,8 +53,18 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(sentence: &str) -> ExitCode {
-    eprintln!("error: {sentence}");
+    eprintln!("error: {}", one_line(sentence));
     ExitCode::from(2)
+}
+
+/// A message as one line, without the system's number for what it also says in words.
+fn one_line(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join(" ");
+    match line.split_once(" (os error ") {
+        Some((before, after)) => format!("{before}{}", after.split_once(')').map_or("", |(_, rest)| rest)),
+        None => line,
+    }
 }
 
 /// Clap's complaint without its paragraphs on usage.

@@ -13,7 +13,7 @@ pub fn print(model: &Model, samples: &[f32], classes: &[u32], count: usize) {
     let labelled = model.description.classes > 0;
     let labels: Vec<String> = if labelled { classes[..count].iter().map(u32::to_string).collect() } else { Vec::new() };
     let style = Style::of_standard_output();
-    print!("{}", rows(&samples[..count * h * w], count, h, w, &labels, columns(style, w), style));
+    crate::say!("{}", rows(&samples[..count * h * w], count, h, w, &labels, columns(style, w), style).trim_end());
 }
 
 /// The terminal's width, or enough for ten images where there is none.

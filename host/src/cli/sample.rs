@@ -97,25 +97,25 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let scaling = model.scaling();
     let units: Vec<f32> = samples.iter().map(|&value| scaling.to_units(value)).collect();
     let array = out.join("samples.npy");
-    npy::write_f32(&array, &shape, &units).map_err(Error::file(&array, "write it"))?;
+    npy::write_f32(&array, &shape, &units).map_err(Error::Write)?;
     if model.description.classes > 0 {
         let file = out.join("labels.npy");
         let labels: Vec<i64> = classes.iter().map(|&class| i64::from(class)).collect();
-        npy::write_i64(&file, &[classes.len()], &labels).map_err(Error::file(&file, "write it"))?;
+        npy::write_i64(&file, &[classes.len()], &labels).map_err(Error::Write)?;
     }
     let summary = serde_json::json!({
         "run": arguments.run, "count": classes.len(), "class": arguments.class, "seed": arguments.seed,
         "sampling": settings, "seconds": seconds,
     });
     let file = out.join("samples.json");
-    atomic_file::write(&file, format!("{summary:#}\n").as_bytes()).map_err(Error::file(&file, "write it"))?;
+    atomic_file::write(&file, format!("{summary:#}\n").as_bytes()).map_err(Error::Write)?;
 
     if arguments.json {
-        println!("{summary}");
+        crate::say!("{summary}");
     } else {
         preview::print(&model, &samples, &classes, 40);
         let (count, steps) = (classes.len(), settings.steps);
-        println!(
+        crate::say!(
             "\ndrew {count} samples in {steps} steps each, {seconds:.2} s; see {}",
             out.join("samples.png").display()
         );

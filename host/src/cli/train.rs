@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         _ => Training::begin(&preset, &data, &process, &device)?,
     };
     // Sampling settings are tried before the time is spent.
-    crate::sample::plan_for(&preset, &process, &preset.sampling)?;
+    crate::sample::check(&preset, &process, &preset.sampling)?;
     let folder = match resumed {
         Some(folder) => folder,
         None => RunFolder::create(&out, &preset.to_toml()?)?,
@@ -112,17 +112,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
             "run": folder.path(), "steps": preset.training.steps, "parameters": parameters,
             "seconds": seconds, "loss": metrics.last().map(|m| m.loss),
         });
-        println!("{summary}");
+        crate::say!("{summary}");
     } else {
         preview::print(&model, &samples, &classes, 2 * model.description.classes.max(5));
-        println!(
+        crate::say!(
             "\ntrained in {seconds:.1} s ({:.2} ms a step), drew {} samples in {drawing:.2} s; see {}",
             1e3 * seconds / preset.training.steps as f64,
             classes.len(),
             folder.path().join("samples.png").display(),
         );
         let class = if model.description.classes > 0 { " --class 3" } else { "" };
-        println!("next: cargo xtask sample {}{class} --count 16", folder.path().display());
+        crate::say!("next: cargo xtask sample {}{class} --count 16", folder.path().display());
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ fn introduction(data: &Dataset, parameters: usize, folder: &RunFolder, updates: 
 
 fn draw_loss(folder: &RunFolder, preset: &Preset, metrics: &[Metrics]) -> Result<(), Error> {
     let points: Vec<(u64, f64)> = metrics.iter().map(|m| (m.step, m.loss)).collect();
-    let smooth = loss_plot::smoothed(&points, 5.0);
+    let smooth = loss_plot::smoothed(&points, 2.0);
     let name = folder.path().file_name().map(|name| name.display().to_string()).unwrap_or_default();
     let title = format!("{name}: {} steps of {}", preset.training.steps, preset.training.batch);
     Ok(loss_plot::write(&folder.path().join("loss.png"), &points, &smooth, &title)?)

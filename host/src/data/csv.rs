@@ -272,7 +272,7 @@ mod tests {
                 Ok(data) => data.labels == Some(labels) && rows.iter().enumerate().all(|(i, row)| {
                     let back = |v: f32| data.scaling.to_units(v).round();
                     let sample = data.sample(i);
-                    data.scaling == Scaling::IDENTITY && sample == [row.0.into(), row.1.into()]
+                    data.scaling == Scaling::IDENTITY && sample == [f32::from(row.0), f32::from(row.1)]
                         || (back(sample[0]), back(sample[1])) == (row.0.into(), row.1.into())
                 }),
                 Err(DataError::NoSamples { .. }) => rows.is_empty(),

@@ -20,9 +20,12 @@ pub(crate) fn add_in_place(sum: &mut Tensor, other: &Tensor) -> Result<()> {
     })?
 }
 
+/// What is done to the elements.
+type Change<'f> = &'f mut (dyn FnMut(&mut [f32]) -> Result<()> + Send);
+
 /// Hands the elements of a contiguous `f32` tensor on the CPU to `f`, to be changed in place.
-pub(crate) fn with_elements_mut(tensor: &Tensor, f: &mut (dyn FnMut(&mut [f32]) -> Result<()> + Send)) -> Result<()> {
-    struct InPlace<'f>(Mutex<&'f mut (dyn FnMut(&mut [f32]) -> Result<()> + Send)>);
+pub(crate) fn with_elements_mut(tensor: &Tensor, f: Change<'_>) -> Result<()> {
+    struct InPlace<'f>(Mutex<Change<'f>>);
 
     impl InplaceOp1 for InPlace<'_> {
         fn name(&self) -> &'static str {

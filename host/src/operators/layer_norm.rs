@@ -15,6 +15,11 @@ pub fn layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> 
     if x.device().is_cpu() {
         return x.contiguous()?.apply_op3(scale, shift, LayerNorm);
     }
+    by_operators(x, scale, shift)
+}
+
+/// The same of candle's own operators, for devices other than the CPU.
+pub(super) fn by_operators(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     let normal = centred.broadcast_div(&(variance + f64::from(EPSILON))?.sqrt()?)?;

@@ -22,6 +22,11 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation
     if x.device().is_cpu() {
         return x.contiguous()?.apply_op3(weight, bias, Linear { activation, slope: OnceLock::new() });
     }
+    by_operators(x, weight, bias, activation)
+}
+
+/// The same of candle's own operators, for devices other than the CPU.
+pub(super) fn by_operators(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
     let z = x.matmul(&weight.t()?)?.broadcast_add(bias)?;
     match activation {
         Activation::None => Ok(z),

@@ -15,6 +15,11 @@ pub fn weighted_mean_squared_error(output: &Tensor, target: &Tensor, weights: &T
     if output.device().is_cpu() {
         return output.contiguous()?.apply_op3(target, weights, WeightedSquaredError { scale });
     }
+    by_operators(output, target, weights, scale)
+}
+
+/// The same of candle's own operators, for devices other than the CPU.
+pub(super) fn by_operators(output: &Tensor, target: &Tensor, weights: &Tensor, scale: f64) -> Result<Tensor> {
     let squares = (output - target)?.sqr()?.sum(D::Minus1)?;
     (squares * weights)?.sum_all()?.affine(scale, 0.0)
 }

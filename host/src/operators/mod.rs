@@ -18,6 +18,9 @@ pub(crate) use in_place::{add_in_place, with_elements_mut};
 pub(crate) use linear::with_elements;
 pub(crate) use vectorised::sum_of_squares;
 
+#[cfg(test)]
+mod tests;
+
 use candle_core::{CpuStorage, Layout, Result, bail};
 
 /// The elements of a contiguous `f32` operand.

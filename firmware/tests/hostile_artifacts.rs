@@ -1,0 +1,186 @@
+//! Hostile files: a parsed artifact runs without a panic, and everything else is refused.
+//!
+//! This is the bounded, reproducible twin of the fuzz target in `firmware/fuzz`; debug builds run it, so overflow checks are on.
+
+use tweedie_core::artifact::{
+    self, ArtifactError, Header, Layer, Linear, Normalise, PlanStep, TABLE_ENTRIES, pack_weights, seal, weight_words,
+};
+use tweedie_core::threefry;
+use tweedie_firmware::{Model, sample};
+
+/// A small model with every feature of the format: normalisation, table, residual, biases by step and by class, noise, history.
+fn model() -> Vec<u32> {
+    let (features, hidden, classes, steps) = (6, 7, 2, 3);
+    let mut bits = (0..).flat_map(|i| threefry::block([1, 2, 3, 4], [i, 0, 0, 0]));
+    let mut next = move |low: i32, high: i32| low + (bits.next().unwrap() % (high - low + 1) as u32) as i32;
+    let mut weights = |inputs: usize, outputs: usize| {
+        let plain: Vec<i8> = (0..inputs * outputs).map(|_| next(-127, 127) as i8).collect();
+        let mut packed = vec![0; weight_words(inputs, outputs).unwrap()];
+        pack_weights(&plain, inputs, outputs, &mut packed).unwrap();
+        packed
+    };
+    let (first, second, last) = (weights(features, hidden), weights(hidden, hidden), weights(hidden, features));
+    let bias = vec![1_000_u32; hidden];
+    let multipliers = vec![1 << 22; hidden];
+    let table: Vec<u32> = (0..TABLE_ENTRIES.div_ceil(2) as u32).map(|i| i * 7 % 4096).collect();
+    let (step_bias, class_bias) = (vec![77_u32; steps * hidden], vec![(-99_i32) as u32; (classes + 1) * hidden]);
+    let linear = |input_at, inputs: usize, output_at, outputs: usize, weights| Linear {
+        input_at,
+        inputs: inputs as u32,
+        output_at,
+        outputs: outputs as u32,
+        add: false,
+        weights,
+        bias: &[],
+        multipliers: &[],
+        table: &[],
+        step_bias: &[],
+        class_bias: &[],
+    };
+    let layers = [
+        Layer::Linear(Linear {
+            bias: &bias,
+            multipliers: &multipliers,
+            step_bias: &step_bias,
+            class_bias: &class_bias,
+            ..linear(0, features, 8, hidden, &first)
+        }),
+        Layer::Normalise(Normalise {
+            input_at: 8,
+            features: hidden as u32,
+            output_at: 16,
+            shift: 12,
+            epsilon: 9,
+            gain: 1 << 33,
+        }),
+        Layer::Linear(Linear {
+            bias: &bias,
+            multipliers: &multipliers,
+            table: &table,
+            add: true,
+            ..linear(16, hidden, 8, hidden, &second)
+        }),
+        Layer::Linear(Linear {
+            bias: &bias[..features],
+            multipliers: &multipliers[..features],
+            ..linear(8, hidden, 24, features, &last)
+        }),
+    ];
+    let step = |pull_count, pulls| PlanStep {
+        keep: 9000,
+        kick: 2000,
+        from_state: 8000,
+        from_output: -14000,
+        pulls,
+        pull_count,
+        angle: 0.5,
+    };
+    let plan = [step(1, [7000, 0, 0, 0]), step(2, [7000, 300, 0, 0]), step(1, [1 << 14, 0, 0, 0])];
+    let header = Header {
+        dims: [2, 3, 1, 1],
+        rank: 2,
+        classes: classes as u16,
+        clip: true,
+        arena: 32,
+        input_at: 0,
+        output_at: 24,
+        offset: 0.0,
+        scale: 1.0,
+    };
+    let mut words = vec![0; artifact::length(&plan, &layers)];
+    artifact::write(&header, &plan, &layers, &mut words).unwrap();
+    words
+}
+
+/// Parses; what parses is run. Whether it parsed.
+fn run(words: &[u32]) -> Result<(), ArtifactError> {
+    let model = Model::parse(words)?;
+    // A large arena or layer costs time and shows nothing new.
+    if model.scratch_words() < 1 << 16 && model.artifact().layers().count() * model.steps() < 1 << 10 {
+        let mut scratch = vec![0xDEAD_BEEF; model.scratch_words()];
+        for class in [None, Some(0), Some(u16::MAX)] {
+            let _ = sample(&model, &mut scratch, 3, 4, class, |_| {});
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_whole_file_runs() {
+    run(&model()).unwrap();
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let words = model();
+    for length in 0..words.len() {
+        assert!(run(&words[..length]).is_err(), "{length} of {} words were accepted", words.len());
+    }
+    assert!(matches!(run(&words[..words.len() - 1]), Err(ArtifactError::Truncated { .. })));
+}
+
+#[test]
+fn every_single_bit_flip_is_refused() {
+    let words = model();
+    for bit in 0..words.len() * 32 {
+        let mut flipped = words.clone();
+        flipped[bit / 32] ^= 1 << (bit % 32);
+        assert!(run(&flipped).is_err(), "bit {bit} was flipped, and nobody noticed");
+    }
+}
+
+#[test]
+fn flips_behind_the_checksum_are_refused_or_run() {
+    let words = model();
+    let (mut refused, mut ran) = (0, 0);
+    for bit in 5 * 32..words.len() * 32 {
+        let mut flipped = words.clone();
+        flipped[bit / 32] ^= 1 << (bit % 32);
+        seal(&mut flipped);
+        match run(&flipped) {
+            Ok(()) => ran += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    // Weights and biases may be anything; offsets and sizes may not.
+    assert!(refused > 100 && ran > 100, "{refused} refused, {ran} ran");
+}
+
+#[test]
+fn random_edits_behind_the_checksum_are_refused_or_run() {
+    let words = model();
+    let mut bits = (0..).flat_map(|i| threefry::block([5, 6, 7, 8], [i, 0, 0, 0]));
+    let mut next = || bits.next().unwrap();
+    for _ in 0..30_000 {
+        let mut edited = words.clone();
+        for _ in 0..1 + next() % 4 {
+            // Header, plan and layers matter most.
+            let at = (5 + next() % 90) as usize;
+            edited[at] = match next() % 4 {
+                0 => next(),
+                1 => edited[at].wrapping_add(next() % 9).wrapping_sub(4),
+                2 => [0, 1, u32::MAX, 1 << 31, 0x7FFF_FFFF, 0xFFFF, 0x1_0000][next() as usize % 7],
+                _ => edited[(next() as usize) % words.len()],
+            };
+        }
+        seal(&mut edited);
+        let _ = run(&edited);
+    }
+}
+
+#[test]
+fn other_files_are_told_apart() {
+    let words = model();
+    let edited = |at: usize, word: u32| {
+        let mut words = words.clone();
+        words[at] = word;
+        words
+    };
+    assert_eq!(run(&[]), Err(ArtifactError::Truncated { need: 16, have: 0 }));
+    assert_eq!(run(&[0x4C45_467F; 40]), Err(ArtifactError::NotAnArtifact));
+    assert_eq!(run(&edited(2, words[2] + 1)), Err(ArtifactError::Version(2)));
+    assert_eq!(run(&edited(40, words[40] ^ 1)), Err(ArtifactError::Checksum));
+    let mut longer = words.clone();
+    longer.extend([u32::MAX; 9]);
+    run(&longer).unwrap();
+}

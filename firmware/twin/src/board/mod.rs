@@ -1,0 +1,130 @@
+//! Boards, seen from the other end of the wire: build their program for a model, weigh it, read what it says.
+//!
+//! Shared with `firmware/flasher`, which compiles this folder too, so that who flashes a chip need not build what trains a model.
+
+pub mod build;
+pub mod emulator;
+pub mod image;
+#[path = "../../../boards/emulated/machines.rs"]
+pub mod machines;
+pub mod stream;
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use tweedie_core::artifact::{Artifact, ArtifactError, Layer};
+
+/// The repository's `firmware/boards`.
+pub fn boards() -> PathBuf {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("firmware/boards"));
+    folders.into_iter().find(|folder| folder.is_dir()).unwrap_or_else(|| "firmware/boards".into())
+}
+
+/// A model file that could not be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The file cannot be read.
+    Read(PathBuf, io::Error),
+    /// It is no artifact that could be run.
+    Artifact(PathBuf, ArtifactError),
+    /// The model has no such class.
+    Class {
+        /// The class asked for.
+        class: u16,
+        /// How many the model knows.
+        classes: u16,
+    },
+}
+
+impl std::error::Error for ModelError {}
+
+impl std::fmt::Display for ModelError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Artifact(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Class { class, classes: 0 } => write!(f, "there is no class {class}: the model knows no classes"),
+            Self::Class { class, classes } => {
+                write!(f, "there is no class {class}: the model's classes are 0 to {}", classes - 1)
+            }
+        }
+    }
+}
+
+/// A model file, checked.
+pub struct ModelFile {
+    /// Where it lies, absolute.
+    pub path: PathBuf,
+    words: Vec<u32>,
+}
+
+impl ModelFile {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ModelError`] when it is missing or no artifact.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let read = |error| ModelError::Read(path.to_path_buf(), error);
+        let bytes = fs::read(path).map_err(read)?;
+        let words: Vec<_> = bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Artifact::parse(&words).map_err(|error| ModelError::Artifact(path.to_path_buf(), error))?;
+        Ok(Self { path: fs::canonicalize(path).map_err(read)?, words })
+    }
+
+    /// The artifact.
+    ///
+    /// # Errors
+    /// None in practice: [`ModelFile::open`] has parsed it once.
+    pub fn artifact(&self) -> Result<Artifact<'_>, ModelError> {
+        Artifact::parse(&self.words).map_err(|error| ModelError::Artifact(self.path.clone(), error))
+    }
+
+    /// Checks that the model knows a class.
+    ///
+    /// # Errors
+    /// [`ModelError::Class`] if not.
+    pub fn check_class(&self, class: Option<u16>) -> Result<(), ModelError> {
+        let classes = self.artifact()?.header().classes;
+        match class {
+            Some(class) if class >= classes => Err(ModelError::Class { class, classes }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Multiply-accumulates of a whole sample: those of the linear layers, for every step.
+    ///
+    /// # Errors
+    /// As [`ModelFile::artifact`].
+    pub fn multiply_accumulates(&self) -> Result<u64, ModelError> {
+        let artifact = self.artifact()?;
+        let of_layer = |layer| match layer {
+            Layer::Linear(linear) => u64::from(linear.inputs) * u64::from(linear.outputs),
+            _ => 0,
+        };
+        Ok(artifact.layers().map(of_layer).sum::<u64>() * artifact.steps() as u64)
+    }
+}
+
+/// What to draw, as the board's program reads it: `SEED:FIRST:COUNT:CLASS`.
+///
+/// Without a class, a model that knows classes draws them in turn, as `cargo xtask sample` does.
+pub fn request(seed: u64, count: u64, class: Option<u16>, classes: u16) -> String {
+    match class {
+        Some(class) => format!("{seed}:0:{count}:{class}"),
+        None if classes == 0 => format!("{seed}:0:{count}:none"),
+        None => format!("{seed}:0:{count}:turn"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::request;
+
+    #[test]
+    fn classes_take_turns_unless_one_is_named() {
+        assert_eq!(request(7, 3, None, 2), "7:0:3:turn");
+        assert_eq!(request(7, 3, Some(1), 2), "7:0:3:1");
+        assert_eq!(request(7, 3, None, 0), "7:0:3:none");
+    }
+}

@@ -1,0 +1,67 @@
+//! The command line of the twin; people reach it as `cargo xtask`.
+
+use crate::error::Error;
+use crate::{export, run, sample};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// From trained models to artifacts, and samples of artifacts with a microcontroller's bits.
+#[derive(Parser)]
+#[command(name = "tweedie-twin", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Export(export::Arguments),
+    Sample(sample::Arguments),
+    Run(run::Arguments),
+}
+
+/// Parses the arguments, runs the command, and says in one sentence what went wrong.
+///
+/// The exit status is 0, or 2 for anything that the person can put right.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
+        Err(help) => {
+            print!("{}", help.render().ansi());
+            return ExitCode::SUCCESS;
+        }
+    };
+    let done: Result<(), Error> = match arguments.command {
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Sample(arguments) => sample::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments).map_err(Error::from),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(sentence: &str) -> ExitCode {
+    // Whatever a library says, one line.
+    eprintln!("error: {}", sentence.lines().map(str::trim).collect::<Vec<_>>().join(" "));
+    ExitCode::from(2)
+}
+
+/// Clap's complaint without its paragraphs on usage.
+fn usage_sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    lines.map(|line| line.strip_prefix("tip: ").unwrap_or(line)).collect::<Vec<_>>().join("; ")
+}
+
+/// A count of at least 1, for clap.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= 1 => Ok(number),
+        _ => Err("it must be a whole number of at least 1".to_owned()),
+    }
+}

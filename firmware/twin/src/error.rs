@@ -1,0 +1,62 @@
+//! What can go wrong, each as one sentence.
+
+use std::path::PathBuf;
+use tweedie_core::artifact::ArtifactError;
+use tweedie_firmware::SampleError;
+use tweedie_host::export::ExportError;
+use tweedie_host::picture::PictureError;
+
+/// The twin's errors.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that is no artifact, or a damaged one.
+    #[error("{}: {source}", path.display())]
+    Artifact {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ArtifactError,
+    },
+    /// A path without a file.
+    #[error("{}: {reason}", path.display())]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// What is there instead, and what would be right.
+        reason: &'static str,
+    },
+    /// A class that the model lacks.
+    #[error("--class {class}: {reason}")]
+    Class {
+        /// The class asked for.
+        class: u16,
+        /// What the model has.
+        reason: String,
+    },
+    /// Too many samples for one call.
+    #[error("--count {count} is more than the {most} that one call draws")]
+    Count {
+        /// The count asked for.
+        count: usize,
+        /// The most.
+        most: usize,
+    },
+    /// What a device cannot run.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The firmware library refused.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// A file that could not be written whole; the message names it.
+    #[error(transparent)]
+    Write(std::io::Error),
+    /// A picture that could not be made.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// The emulated board.
+    #[error(transparent)]
+    Run(#[from] crate::run::RunError),
+    /// The host's side.
+    #[error(transparent)]
+    Host(#[from] tweedie_host::Error),
+}

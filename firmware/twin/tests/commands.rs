@@ -1,0 +1,101 @@
+//! The twin's commands as a person calls them: files left behind, and one sentence for whatever is wrong.
+
+mod untrained;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn twin(folder: &Path, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tweedie-twin")).args(line.split(' ')).current_dir(folder).output().unwrap()
+}
+
+/// A temporary folder with the run `small` and the artifact `small.tweedie`.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    untrained::save(&untrained::model(&[]), &folder.path().join("small"));
+    let exported = twin(folder.path(), "export small -o small.tweedie");
+    assert!(exported.status.success(), "{exported:?}");
+    folder
+}
+
+#[test]
+fn an_export_reports_what_it_left() {
+    let folder = prepared();
+    let report = twin(folder.path(), "export small --steps 3 --eta 1 -o noisy.tweedie --json");
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+    let length = std::fs::metadata(folder.path().join("noisy.tweedie")).unwrap().len();
+    assert_eq!(report["report"]["bytes"]["total"], length);
+    assert_eq!(report["report"]["steps"], 3);
+    assert_eq!(report["compared"]["samples"], 200);
+    assert!(report["compared"]["mean_difference"].as_f64().unwrap() < 0.05, "{report}");
+    let text = twin(folder.path(), "export small");
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("small/model.tweedie") && text.contains("no accumulator can overflow"), "{text}");
+}
+
+#[test]
+fn samples_are_left_as_pictures_and_arrays() {
+    let folder = prepared();
+    let output = twin(folder.path(), "sample small.tweedie --count 12 --seed 3");
+    assert!(output.status.success(), "{output:?}");
+    let left = folder.path().join("small.samples");
+    let length = |name: &str| std::fs::metadata(left.join(name)).unwrap().len();
+    // A header of 128 bytes, then 12 samples of 64 numbers.
+    assert_eq!((length("samples.npy"), length("samples.raw.npy")), (128 + 12 * 64 * 4, 128 + 12 * 64 * 2));
+    assert_eq!(length("labels.npy"), 128 + 12 * 8);
+    assert!(length("samples.png") > 100 && length("samples.json") > 100);
+
+    // A sample depends on its number, not on how many are drawn.
+    let fewer = twin(folder.path(), "sample small.tweedie --count 5 --seed 3 --out fewer --json");
+    let summary: serde_json::Value = serde_json::from_slice(&fewer.stdout).unwrap();
+    assert_eq!((&summary["count"], &summary["steps"]), (&5.into(), &5.into()));
+    let all = std::fs::read(left.join("samples.raw.npy")).unwrap();
+    let few = std::fs::read(folder.path().join("fewer/samples.raw.npy")).unwrap();
+    assert_eq!(few[128..], all[128..][..5 * 128]);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_sentence() {
+    let folder = prepared();
+    let path = |name: &str| folder.path().join(name);
+    let artifact = std::fs::read(path("small.tweedie")).unwrap();
+    std::fs::write(path("short.tweedie"), &artifact[..artifact.len() - 10]).unwrap();
+    let mut flipped = artifact.clone();
+    flipped[200] ^= 4;
+    std::fs::write(path("flipped.tweedie"), flipped).unwrap();
+    let mut newer = artifact;
+    newer[8] = 9;
+    std::fs::write(path("newer.tweedie"), newer).unwrap();
+    std::fs::write(path("picture.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+    std::fs::create_dir(path("empty")).unwrap();
+    untrained::save(&untrained::model(&["training.prediction=eps", "process.max_time=0.9"]), &path("eps"));
+    for (line, part) in [
+        ("sample picture.png", "not a Tweedie artifact"),
+        ("sample short.tweedie", "cut short"),
+        ("sample flipped.tweedie", "checksum"),
+        ("sample newer.tweedie", "version 9"),
+        ("sample none.tweedie", "no such file"),
+        ("sample small", "a folder"),
+        ("sample small.tweedie --class 10", "the classes 0 to 9"),
+        ("sample small.tweedie --class x", "--class"),
+        ("sample small.tweedie --count 0", "at least 1"),
+        ("sample small.tweedie --count 99999999999", "10000000"),
+        ("export nowhere", "no such run folder"),
+        ("export empty", "has it been trained?"),
+        ("export eps", "training.prediction=v"),
+        ("export small --guidance 2", "distil"),
+        ("export small --steps 0", "at least 1"),
+        ("export small --steps 99999", "65535"),
+        ("export small --solver dim", "ddim"),
+        ("export small --spacing leading", "chain"),
+        ("export small --eta 2", "eta"),
+        ("export small --data none.csv", "none.csv"),
+        ("export small -o none/x.tweedie", "none/x.tweedie"),
+    ] {
+        let output = twin(folder.path(), line);
+        let sentence = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {sentence}");
+        assert!(sentence.starts_with("error: ") && sentence.contains(part), "{line}: {sentence}");
+        assert!(sentence.lines().count() == 1 && output.stdout.is_empty(), "{line}: {sentence}");
+    }
+}

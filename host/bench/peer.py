@@ -1,0 +1,114 @@
+"""The training step that `cargo xtask bench` compares itself with: the same network in eager PyTorch, on the CPU.
+
+The network, the batch and the update are those of host/src/network/residual_mlp.rs and host/presets/digits.toml. The
+conversation is in lines: after the greeting, every line on standard input, a number of steps, is answered by the
+milliseconds of one step, as JSON. So both programs can take turns on one machine.
+
+    python3 peer.py THREADS < data.txt      # rows of 64 pixels and a class, then a line `steps`, then numbers of steps
+"""
+import json
+import math
+import sys
+import time
+
+try:
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+except ImportError:
+    print(json.dumps({"missing": "PyTorch"}), flush=True)
+    sys.exit()
+
+FEATURES, CLASSES, HIDDEN, BLOCKS, BATCH = 64, 10, 128, 2, 256
+
+
+class Block(nn.Module):
+    """h + W2 silu(W1 norm(h))"""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(HIDDEN)
+        self.first = nn.Linear(HIDDEN, HIDDEN)
+        self.second = nn.Linear(HIDDEN, HIDDEN)
+
+    def forward(self, h):
+        return h + self.second(F.silu(self.first(self.norm(h))))
+
+
+class ResidualMlp(nn.Module):
+    """Predicts v from x_t [batch, 64], the noise level as an angle in [0, 1], and a class (10: none)."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = nn.Linear(FEATURES, HIDDEN)
+        self.table = nn.Embedding(CLASSES + 1, HIDDEN)
+        self.angle = nn.Linear(32, HIDDEN)
+        self.blocks = nn.Sequential(*[Block() for _ in range(BLOCKS)])
+        self.output = nn.Linear(HIDDEN, FEATURES)
+        self.register_buffer("frequencies", 1000 ** torch.linspace(0, 1, 16))
+
+    def forward(self, x_t, angle, label):
+        phase = angle[:, None] * self.frequencies
+        waves = torch.cat([phase.sin(), phase.cos()], dim=1)
+        h = self.input(x_t) + self.table(label) + F.silu(self.angle(waves))
+        return self.output(self.blocks(h))
+
+
+def fixed():
+    """Forward, backward and AdamW on inputs that stay the same."""
+    network = ResidualMlp()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    x_t, angle, label = torch.randn(BATCH, FEATURES), torch.rand(BATCH), torch.zeros(BATCH, dtype=torch.long)
+
+    def step():
+        optimiser.zero_grad()
+        network(x_t, angle, label).square().mean().backward()
+        optimiser.step()
+
+    return step
+
+
+def whole(data, labels):
+    """Algorithm 3.2: rows, labels hidden, times and noise drawn; v regressed; gradient clipped; AdamW; EMA."""
+    network = ResidualMlp()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    averages = [parameter.detach().clone() for parameter in network.parameters()]
+
+    def step():
+        rows = torch.randint(len(data), (BATCH,))
+        label = torch.where(torch.rand(BATCH) < 0.1, CLASSES, labels[rows])
+        angle = 0.001 + 0.998 * torch.rand(BATCH)
+        alpha, sigma = torch.cos(angle * math.pi / 2)[:, None], torch.sin(angle * math.pi / 2)[:, None]
+        x0, eps = data[rows], torch.randn(BATCH, FEATURES)
+        loss = (network(alpha * x0 + sigma * eps, angle, label) - (alpha * eps - sigma * x0)).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        with torch.no_grad():
+            for average, parameter in zip(averages, network.parameters()):
+                average.lerp_(parameter, 0.005)
+
+    return step
+
+
+def milliseconds(step, count):
+    begun = time.perf_counter()
+    for _ in range(count):
+        step()
+    return (time.perf_counter() - begun) / count * 1e3
+
+
+def main():
+    torch.set_num_threads(int(sys.argv[1]))
+    torch.manual_seed(0)
+    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+    rows = [[float(cell) for cell in line.split()] for line in iter(sys.stdin.readline, "steps\n")]
+    table = torch.tensor(rows)
+    data, labels = table[:, :FEATURES].contiguous(), table[:, FEATURES].long()
+    steps = {"fixed": fixed(), "whole": whole(data, labels)}
+    for line in sys.stdin:
+        print(json.dumps({name: milliseconds(step, int(line)) for name, step in steps.items()}), flush=True)
+
+
+main()

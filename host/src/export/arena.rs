@@ -1,0 +1,130 @@
+//! The arena: where in the device's memory each buffer lies, and which buffers share a place.
+
+use super::folded::Folded;
+
+/// A plan of the arena.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arena {
+    /// Where each buffer begins, in 16-bit elements; a multiple of 4.
+    pub offsets: Vec<usize>,
+    /// 16-bit elements altogether.
+    pub elements: usize,
+}
+
+/// The layers during which a buffer's content is needed, first and last included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lifetime {
+    first: usize,
+    last: usize,
+}
+
+impl Lifetime {
+    fn meets(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// Places every buffer, the longest first, at the lowest offset where it meets no other that is alive at the same time.
+///
+/// A layer's input and output are both alive while it runs, so they never overlap. Lengths are padded to 4 elements, as kernels read them.
+pub fn plan(network: &Folded) -> Arena {
+    let lifetimes = lifetimes(network);
+    let padded = |buffer: usize| network.buffers[buffer].length.next_multiple_of(4);
+    let mut order: Vec<(usize, Lifetime)> =
+        lifetimes.iter().enumerate().filter_map(|(buffer, lifetime)| Some((buffer, (*lifetime)?))).collect();
+    order.sort_by_key(|&(buffer, lifetime)| (std::cmp::Reverse(padded(buffer)), lifetime.first));
+    let mut offsets = vec![0; network.buffers.len()];
+    let mut elements = 0;
+    for (index, &(buffer, lifetime)) in order.iter().enumerate() {
+        let mut taken: Vec<(usize, usize)> = order[..index]
+            .iter()
+            .filter(|(_, other)| other.meets(lifetime))
+            .map(|&(other, _)| (offsets[other], offsets[other] + padded(other)))
+            .collect();
+        taken.sort_unstable();
+        let mut at = 0;
+        for (begin, end) in taken {
+            if begin >= at + padded(buffer) {
+                break;
+            }
+            at = at.max(end);
+        }
+        offsets[buffer] = at;
+        elements = elements.max(at + padded(buffer));
+    }
+    Arena { offsets, elements }
+}
+
+/// `None` for a buffer that no layer uses.
+fn lifetimes(network: &Folded) -> Vec<Option<Lifetime>> {
+    let end = network.layers.len();
+    let mut lifetimes = vec![None; network.buffers.len()];
+    let mut use_at = |buffer: usize, layer: usize| {
+        let lifetime = lifetimes[buffer].get_or_insert(Lifetime { first: layer, last: layer });
+        lifetime.last = layer;
+    };
+    use_at(network.input, 0);
+    for (index, layer) in network.layers.iter().enumerate() {
+        use_at(layer.input, index);
+        use_at(layer.output, index);
+    }
+    use_at(network.output, end);
+    lifetimes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::folded::{Buffer, FoldedLayer, Kind};
+
+    /// A network whose layers are given as pairs of buffers.
+    fn network(lengths: &[usize], layers: &[(usize, usize)], output: usize) -> Folded {
+        let buffers = lengths.iter().map(|&length| Buffer { name: "", length }).collect();
+        let layer = |&(input, output): &(usize, usize)| FoldedLayer {
+            name: String::new(),
+            input,
+            output,
+            kind: Kind::Normalise(1.0),
+        };
+        Folded { buffers, layers: layers.iter().map(layer).collect(), input: 0, output }
+    }
+
+    fn assert_apart(network: &Folded) {
+        let (arena, lifetimes) = (plan(network), lifetimes(network));
+        for (a, lifetime) in lifetimes.iter().enumerate().filter_map(|(a, lifetime)| Some((a, (*lifetime)?))) {
+            assert!(arena.offsets[a].is_multiple_of(4));
+            assert!(arena.offsets[a] + network.buffers[a].length <= arena.elements);
+            for (b, other) in lifetimes.iter().enumerate().take(a) {
+                let end = |buffer: usize| arena.offsets[buffer] + network.buffers[buffer].length.next_multiple_of(4);
+                let apart = arena.offsets[a] >= end(b) || arena.offsets[b] >= end(a);
+                let meet = other.is_some_and(|other| other.meets(lifetime));
+                assert!(apart || !meet, "{a} and {b} in {arena:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_residual_network_needs_three_widths() {
+        let blocks = [(0, 1), (1, 2), (2, 3), (3, 1), (1, 2), (2, 3), (3, 1), (1, 4)];
+        let network = network(&[64, 128, 128, 128, 64], &blocks, 4);
+        assert_apart(&network);
+        assert_eq!(plan(&network).elements, 3 * 128);
+    }
+
+    #[test]
+    fn odd_lengths_are_padded() {
+        let network = network(&[3, 7, 7, 7, 3], &[(0, 1), (1, 2), (2, 3), (3, 1), (1, 4)], 4);
+        assert_apart(&network);
+        assert_eq!(plan(&network).elements, 24);
+    }
+
+    quickcheck::quickcheck! {
+        fn buffers_alive_together_never_overlap(lengths: Vec<u8>, layers: Vec<(u8, u8)>, output: u8) -> bool {
+            let count = lengths.len() + 2;
+            let lengths: Vec<usize> = lengths.iter().map(|&n| usize::from(n) + 1).chain([5, 9]).collect();
+            let layers: Vec<_> = layers.iter().map(|&(a, b)| (usize::from(a) % count, usize::from(b) % count)).collect();
+            assert_apart(&network(&lengths, &layers, usize::from(output) % count));
+            true
+        }
+    }
+}

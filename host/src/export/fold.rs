@@ -1,0 +1,116 @@
+//! Folding: what depends on the step or the class alone becomes a table, and normalisation's scale and shift go into the next layer.
+
+use super::ExportError;
+use super::folded::{Buffer, Folded, FoldedLayer, FoldedLinear, Kind};
+use crate::checkpoint::Model;
+use crate::network::{ANGLE_FEATURES, Weights, angle_features};
+use crate::operators::{Activation, linear};
+use crate::preset::NetworkKind;
+use candle_core::{Device, Result, Tensor};
+use tweedie_core::artifact::MAX_NORMALISED;
+
+/// The epsilon of [`layer_norm`](crate::operators::layer_norm); a test compares them.
+const EPSILON: f64 = 1e-5;
+
+/// With more inputs than these, hardly a bit of a weight would be left in sums that fit 32 bits.
+const MOST_INPUTS: usize = 1 << 15;
+
+/// The model's network for the noise levels of a plan, given as angles.
+///
+/// # Errors
+/// Sizes that an artifact cannot hold.
+pub fn fold(model: &Model, angles: &[f64]) -> std::result::Result<Folded, ExportError> {
+    // A dimension is at most as long as the whole sample, so it fits 16 bits.
+    let limits = [
+        ("dimensions of a sample", model.description.shape.len(), 4, "flatten the samples"),
+        ("values in a sample", model.description.features(), MOST_INPUTS, "train on smaller samples"),
+        ("classes", model.description.classes, usize::from(u16::MAX), "merge some of them"),
+        ("hidden features", model.preset.network.hidden, MAX_NORMALISED, "train with a smaller --set network.hidden"),
+    ];
+    for (what, have, most, remedy) in limits {
+        if have > most {
+            return Err(ExportError::TooMany { what, have, most, remedy });
+        }
+    }
+    match model.preset.network.kind {
+        NetworkKind::ResidualMlp => Ok(residual_mlp(model, angles)?),
+    }
+}
+
+/// The places of a residual multilayer perceptron.
+const STATE: usize = 0;
+const RESIDUAL: usize = 1;
+const NORMALISED: usize = 2;
+const HIDDEN: usize = 3;
+const OUTPUT: usize = 4;
+
+fn residual_mlp(model: &Model, angles: &[f64]) -> Result<Folded> {
+    let weights = &model.weights;
+    let (features, width) = (model.description.features(), model.preset.network.hidden);
+    let buffers =
+        [("state", features), ("residual", width), ("normalised", width), ("hidden", width), ("output", features)];
+
+    let mut bias = weights.get("input.bias")?.clone();
+    let class_table = weights.get("class")?.clone();
+    let class_bias = match model.description.classes {
+        0 => {
+            bias = bias.broadcast_add(&class_table.get(0)?)?;
+            None
+        }
+        _ => Some(class_table),
+    };
+    let input = FoldedLinear {
+        weight: weights.get("input.weight")?.clone(),
+        bias,
+        activation: Activation::None,
+        add: false,
+        step_bias: Some(step_table(weights, angles)?),
+        class_bias,
+    };
+    let mut layers = vec![layer("input", STATE, RESIDUAL, Kind::Linear(input))];
+    for block in 0..model.preset.network.blocks {
+        let name = |part: &str| format!("block.{block}.{part}");
+        let get = |part: &str| weights.get(&name(part));
+        let first = absorb(get("first.weight")?, get("first.bias")?, get("norm.scale")?, get("norm.shift")?)?;
+        let second = plain(get("second.weight")?, get("second.bias")?, true);
+        layers.push(layer(&name("norm"), RESIDUAL, NORMALISED, Kind::Normalise(EPSILON)));
+        layers.push(layer(&name("first"), NORMALISED, HIDDEN, Kind::Linear(first)));
+        layers.push(layer(&name("second"), HIDDEN, RESIDUAL, Kind::Linear(second)));
+    }
+    let output = plain(weights.get("output.weight")?, weights.get("output.bias")?, false);
+    layers.push(layer("output", RESIDUAL, OUTPUT, Kind::Linear(output)));
+    let buffers = buffers.map(|(name, length)| Buffer { name, length });
+    Ok(Folded { buffers: buffers.into(), layers, input: STATE, output: OUTPUT })
+}
+
+fn layer(name: &str, input: usize, output: usize, kind: Kind) -> FoldedLayer {
+    FoldedLayer { name: name.to_owned(), input, output, kind }
+}
+
+fn plain(weight: &Tensor, bias: &Tensor, add: bool) -> FoldedLinear {
+    let (weight, bias) = (weight.clone(), bias.clone());
+    FoldedLinear { weight, bias, activation: Activation::None, add, step_bias: None, class_bias: None }
+}
+
+/// `silu(W_angle features(angle) + b_angle)` for every step, `[steps, hidden]`.
+fn step_table(weights: &dyn Weights, angles: &[f64]) -> Result<Tensor> {
+    let mut features = vec![0.0; angles.len() * ANGLE_FEATURES];
+    for (row, &angle) in features.chunks_exact_mut(ANGLE_FEATURES).zip(angles) {
+        angle_features(angle, row);
+    }
+    let features = Tensor::from_vec(features, (angles.len(), ANGLE_FEATURES), &Device::Cpu)?;
+    linear(&features, weights.get("angle.weight")?, weights.get("angle.bias")?, Activation::Silu)
+}
+
+/// `silu(W (scale n + shift) + b)` as `silu((W diag(scale)) n + (b + W shift))`.
+fn absorb(weight: &Tensor, bias: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<FoldedLinear> {
+    let shifted = weight.matmul(&shift.unsqueeze(1)?)?.squeeze(1)?;
+    Ok(FoldedLinear {
+        weight: weight.broadcast_mul(scale)?,
+        bias: (bias + shifted)?,
+        activation: Activation::Silu,
+        add: false,
+        step_bias: None,
+        class_bias: None,
+    })
+}

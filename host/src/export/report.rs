@@ -1,0 +1,199 @@
+//! What an export cost and how true it is.
+
+use super::ExportError;
+use super::calibrate::Calibration;
+use super::folded::{Folded, Kind};
+use super::integer::IntegerNetwork;
+use super::prove;
+use super::quantise::{Quantised, QuantisedNetwork};
+use candle_core::{Device, Tensor};
+use serde::Serialize;
+use tweedie_core::artifact::{Artifact, Layer, STATE_FRACTION};
+
+/// The figures of an export.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Shape of a sample.
+    pub shape: Vec<usize>,
+    /// Classes; 0 without.
+    pub classes: usize,
+    /// Steps of the plan.
+    pub steps: usize,
+    /// Multiply-accumulates of all linear layers for one sample, every step counted.
+    pub multiply_accumulates: usize,
+    /// The file, in bytes.
+    pub bytes: Bytes,
+    /// Memory that the network's activations need, in bytes.
+    pub arena_bytes: usize,
+    /// Rows of calibration that the network was evaluated for.
+    pub calibration_evaluations: usize,
+    /// `2^31` less the largest magnitude that any accumulator can reach.
+    pub least_margin: u64,
+    /// The integer network's output against the float network's.
+    pub output_error: OutputError,
+    /// The layers in their order.
+    pub layers: Vec<LayerReport>,
+}
+
+/// Where a file's bytes go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bytes {
+    /// Header, plan and list of layers.
+    pub head: usize,
+    /// Packed weights.
+    pub weights: usize,
+    /// Biases and multipliers, four bytes each for every output.
+    pub biases: usize,
+    /// Biases for each step and each class.
+    pub step_and_class_biases: usize,
+    /// Activation tables.
+    pub tables: usize,
+    /// All of them.
+    pub total: usize,
+}
+
+/// Errors at points of calibration, in the network's units.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OutputError {
+    /// Evaluations compared.
+    pub points: usize,
+    /// Root of the mean square.
+    pub root_mean_square: f64,
+    /// Largest magnitude.
+    pub largest: f64,
+    /// Mean square of the output over that of the error, in dB.
+    pub signal_to_noise_db: f64,
+}
+
+/// A layer's figures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerReport {
+    /// Its name.
+    pub name: String,
+    /// Inputs.
+    pub inputs: usize,
+    /// Outputs.
+    pub outputs: usize,
+    /// The exact output's variance over that of the error made by rounding this layer's weights alone, in dB; none for normalisation.
+    pub weights_db: Option<f64>,
+    /// What the integer network leaves in this layer's output against the float network, all earlier errors included, in dB.
+    pub cumulative_db: f64,
+    /// `2^31` less the largest magnitude that an accumulator of this layer can reach; none for normalisation.
+    pub least_margin: Option<u64>,
+}
+
+/// Sums of squares of a signal and of its error.
+#[derive(Clone, Copy, Debug, Default)]
+struct Compared {
+    signal: f64,
+    noise: f64,
+    largest: f64,
+    count: f64,
+}
+
+impl Compared {
+    fn add(&mut self, exact: &[f32], fixed: &[i16], scale: f64) {
+        for (&exact, &fixed) in exact.iter().zip(fixed) {
+            let error = f64::from(fixed) * scale - f64::from(exact);
+            self.signal += f64::from(exact) * f64::from(exact);
+            self.noise += error * error;
+            self.largest = self.largest.max(error.abs());
+            self.count += 1.0;
+        }
+    }
+
+    fn decibels(&self) -> f64 {
+        decibels(self.signal / self.noise)
+    }
+}
+
+fn decibels(ratio: f64) -> f64 {
+    10.0 * ratio.log10()
+}
+
+/// Measures an artifact against the network that it was made from.
+pub(super) fn measure(
+    artifact: &Artifact<'_>,
+    network: &Folded,
+    quantised: &QuantisedNetwork,
+    calibration: &Calibration,
+) -> Result<Report, ExportError> {
+    let header = artifact.header();
+    let mut integer = IntegerNetwork::new(artifact);
+    let mut compared = vec![Compared::default(); network.layers.len()];
+    let mut output_compared = Compared::default();
+    let one = f64::from(1 << STATE_FRACTION);
+    for point in &calibration.points {
+        let states = Tensor::from_slice(&point.state, (1, point.state.len()), &Device::Cpu)?;
+        let class = Tensor::from_slice(&[point.class], 1, &Device::Cpu)?;
+        let mut exact: Vec<Vec<f32>> = Vec::with_capacity(network.layers.len());
+        let output = network.forward(&states, point.step, &class, |seen| {
+            exact.push(seen.output.flatten_all()?.to_vec1()?);
+            Ok(())
+        })?;
+        // The cast saturates, as the device's state does.
+        let state: Vec<i16> = point.state.iter().map(|&x| (f64::from(x) * one).round() as i16).collect();
+        let fixed = integer.run(&state, point.step, point.class as usize, |index, fixed| {
+            compared[index].add(&exact[index], fixed, quantised.scales[network.layers[index].output]);
+        });
+        output_compared.add(&output.flatten_all()?.to_vec1::<f32>()?, fixed, 1.0 / one);
+    }
+
+    let layers: Vec<LayerReport> = network
+        .layers
+        .iter()
+        .zip(&quantised.layers)
+        .zip(&compared)
+        .map(|((layer, quantised), compared)| {
+            let (weights_db, least_margin) = match quantised {
+                Quantised::Linear(linear) => {
+                    (Some(decibels(linear.weights_signal_to_noise)), prove::least_margin(linear))
+                }
+                Quantised::Normalise { .. } => (None, None),
+            };
+            LayerReport {
+                name: layer.name.clone(),
+                inputs: network.buffers[layer.input].length,
+                outputs: network.buffers[layer.output].length,
+                weights_db,
+                cumulative_db: compared.decibels(),
+                least_margin,
+            }
+        })
+        .collect();
+    let products = network.layers.iter().map(|layer| match layer.kind {
+        Kind::Linear(_) => network.buffers[layer.input].length * network.buffers[layer.output].length,
+        Kind::Normalise(_) => 0,
+    });
+    Ok(Report {
+        shape: header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect(),
+        classes: usize::from(header.classes),
+        steps: artifact.steps(),
+        multiply_accumulates: products.sum::<usize>() * artifact.steps(),
+        bytes: bytes(artifact),
+        arena_bytes: 2 * header.arena as usize,
+        calibration_evaluations: calibration.evaluations,
+        least_margin: layers.iter().filter_map(|layer| layer.least_margin).min().unwrap_or(0),
+        output_error: OutputError {
+            points: calibration.points.len(),
+            root_mean_square: (output_compared.noise / output_compared.count.max(1.0)).sqrt(),
+            largest: output_compared.largest,
+            signal_to_noise_db: output_compared.decibels(),
+        },
+        layers,
+    })
+}
+
+fn bytes(artifact: &Artifact<'_>) -> Bytes {
+    let mut bytes = Bytes { total: artifact.bytes(), ..Bytes::default() };
+    for layer in artifact.layers() {
+        if let Layer::Linear(linear) = layer {
+            bytes.weights += 4 * linear.weights.len();
+            bytes.biases += 4 * (linear.bias.len() + linear.multipliers.len());
+            bytes.step_and_class_biases += 4 * (linear.step_bias.len() + linear.class_bias.len());
+            bytes.tables += 4 * linear.table.len();
+        }
+    }
+    bytes.head = bytes.total - bytes.weights - bytes.biases - bytes.step_and_class_biases - bytes.tables;
+    bytes
+}

@@ -1,0 +1,182 @@
+//! Every fused operator, forward and backward, against the same of candle's operators in f64, which are checked against
+//! central differences.
+
+use super::linear::{Activation, linear};
+use super::{layer_norm, loss};
+use candle_core::{DType, Device, Result, Tensor, Var};
+use quickcheck::{Arbitrary, Gen, TestResult, quickcheck};
+use tweedie_core::noise::NoiseStream;
+
+/// Odd sizes, whose remainders every vectorised loop meets; now and then more than a vector's width.
+#[derive(Clone, Copy, Debug)]
+struct Size(usize);
+
+impl Arbitrary for Size {
+    fn arbitrary(g: &mut Gen) -> Self {
+        Self(match u8::arbitrary(g) {
+            0..30 => 17 + usize::arbitrary(g) % 60,
+            _ => 1 + usize::arbitrary(g) % 9,
+        })
+    }
+}
+
+fn normal(seed: u64, stream: u64, shape: &[usize]) -> Vec<f32> {
+    let mut values = vec![0.0; shape.iter().product()];
+    NoiseStream::new(seed, stream).fill(0, &mut values);
+    values
+}
+
+type Operator<'a> = &'a dyn Fn(&[Tensor]) -> Result<Tensor>;
+
+/// The value of `operator`, and the gradient of its inner product with `cotangent` by the first `trained` operands.
+fn differentiate(
+    operator: Operator<'_>,
+    operands: &[(Vec<f32>, Vec<usize>)],
+    trained: usize,
+    dtype: DType,
+    cotangent: &dyn Fn(&[usize]) -> Vec<f32>,
+) -> Result<(Vec<f64>, Vec<Vec<f64>>)> {
+    let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu)?.to_dtype(dtype);
+    let numbers = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+    let vars = operands[..trained].iter().map(|(values, shape)| Var::from_tensor(&tensor(values, shape)?));
+    let vars = vars.collect::<Result<Vec<_>>>()?;
+    let mut tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    for (values, shape) in &operands[trained..] {
+        tensors.push(tensor(values, shape)?);
+    }
+    let out = operator(&tensors)?;
+    let weights = tensor(&cotangent(out.dims()), out.dims())?;
+    let gradients = (&out * weights)?.sum_all()?.backward()?;
+    let by_var = vars.iter().map(|var| numbers(gradients.get(var.as_tensor()).expect("a gradient")));
+    Ok((numbers(&out)?, by_var.collect::<Result<_>>()?))
+}
+
+fn farthest(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let size = b.iter().fold(1.0_f64, |size, x| size.max(x.abs()));
+    a.iter().zip(b).map(|(a, b)| (a - b).abs() / size).fold(0.0, f64::max)
+}
+
+/// Fused in f32 against candle's in f64, and that against central differences.
+fn agree(
+    fused: Operator<'_>,
+    plain: Operator<'_>,
+    operands: &[(Vec<f32>, Vec<usize>)],
+    trained: usize,
+    tolerance: f64,
+) {
+    let cotangent = |shape: &[usize]| normal(99, 7, shape);
+    let own = differentiate(fused, operands, trained, DType::F32, &cotangent).unwrap();
+    let exact = differentiate(plain, operands, trained, DType::F64, &cotangent).unwrap();
+    assert!(farthest(&own.0, &exact.0) < tolerance, "values {:?} {:?}", own.0, exact.0);
+    for (operand, (own, exact)) in own.1.iter().zip(&exact.1).enumerate() {
+        assert!(farthest(own, exact) < tolerance, "gradient by operand {operand}: {own:?}, exactly {exact:?}");
+    }
+
+    // The inner product as a function of one operand's numbers.
+    for operand in 0..trained {
+        let value = |index: usize, change: f64| -> f64 {
+            let tensors = operands.iter().enumerate().map(|(other, (values, shape))| {
+                let mut values: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
+                if other == operand {
+                    values[index] += change;
+                }
+                Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap()
+            });
+            let out = plain(&tensors.collect::<Vec<_>>()).unwrap();
+            let weights = cotangent(out.dims());
+            let out = out.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            out.iter().zip(&weights).map(|(out, &weight)| out * f64::from(weight)).sum()
+        };
+        let h = 1e-5;
+        // A few numbers of each operand are enough: all were compared with candle's above.
+        let indices: Vec<usize> = (0..operands[operand].0.len()).step_by(operands[operand].0.len() / 5 + 1).collect();
+        let differences: Vec<f64> = indices.iter().map(|&i| (value(i, h) - value(i, -h)) / (2.0 * h)).collect();
+        let gradient: Vec<f64> = indices.iter().map(|&i| exact.1[operand][i]).collect();
+        assert!(farthest(&differences, &gradient) < 1e-5, "operand {operand}: {differences:?}, {gradient:?}");
+    }
+}
+
+fn linear_agrees(batch: usize, inputs: usize, outputs: usize, seed: u64, activation: Activation) {
+    let operands = [vec![batch, inputs], vec![outputs, inputs], vec![outputs]];
+    let operands: Vec<_> =
+        operands.into_iter().enumerate().map(|(i, shape)| (normal(seed, i as u64, &shape), shape)).collect();
+    let fused = |t: &[Tensor]| linear(&t[0], &t[1], &t[2], activation);
+    let plain = |t: &[Tensor]| super::linear::by_operators(&t[0], &t[1], &t[2], activation);
+    agree(&fused, &plain, &operands, 3, 3e-6);
+}
+
+quickcheck! {
+    fn linear_layers(batch: Size, inputs: Size, outputs: Size, seed: u64, silu: bool) -> bool {
+        let activation = if silu { Activation::Silu } else { Activation::None };
+        linear_agrees(batch.0, inputs.0, outputs.0, seed, activation);
+        true
+    }
+
+    fn layer_normalisation(batch: Size, features: Size, seed: u64) -> bool {
+        let shapes = [vec![batch.0, features.0], vec![features.0], vec![features.0]];
+        let operands: Vec<_> =
+            shapes.into_iter().enumerate().map(|(i, shape)| (normal(seed, i as u64, &shape), shape)).collect();
+        let fused = |t: &[Tensor]| layer_norm(&t[0], &t[1], &t[2]);
+        let plain = |t: &[Tensor]| layer_norm::by_operators(&t[0], &t[1], &t[2]);
+        // Two nearly equal numbers lose digits when their mean is taken off, as in any f32 arithmetic.
+        let spread = operands[0].0.chunks(features.0).map(spread).fold(f32::MAX, f32::min);
+        let tolerance = 2e-5 / f64::from(spread.clamp(0.003, 1.0));
+        agree(&fused, &plain, &operands, 3, tolerance);
+        true
+    }
+
+    fn loss_of_a_batch(batch: Size, features: Size, seed: u64, scale: i8) -> TestResult {
+        let shapes = [vec![batch.0, features.0], vec![batch.0, features.0], vec![batch.0]];
+        let operands: Vec<_> =
+            shapes.into_iter().enumerate().map(|(i, shape)| (normal(seed, i as u64, &shape), shape)).collect();
+        // Candle leaves gradients of 0 out.
+        let scale = f64::from(scale | 1) / 16.0;
+        // Weights of both signs could cancel all but the rounding.
+        let mut operands = operands;
+        operands[2].0.iter_mut().for_each(|weight| *weight = weight.abs());
+        let fused = |t: &[Tensor]| loss::weighted_mean_squared_error(&t[0], &t[1], &t[2], scale);
+        let plain = |t: &[Tensor]| loss::by_operators(&t[0], &t[1], &t[2], scale);
+        agree(&fused, &plain, &operands, 1, 3e-6);
+        TestResult::passed()
+    }
+}
+
+fn spread(row: &[f32]) -> f32 {
+    let mean = row.iter().sum::<f32>() / row.len() as f32;
+    let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / row.len() as f32;
+    if row.len() == 1 { 1.0 } else { variance.sqrt() }
+}
+
+#[test]
+fn the_sizes_of_the_digits() {
+    for activation in [Activation::None, Activation::Silu] {
+        linear_agrees(128, 64, 128, 3, activation);
+    }
+}
+
+/// Weighted, `0.5 (2 (1 - 0)^2 + 2 (2 - 0)^2 + 3 (3 - 1)^2 + 3 (4 - 1)^2)`, and its gradient.
+#[test]
+fn the_loss_of_numbers_worked_by_hand() {
+    let device = Device::Cpu;
+    let output = Var::from_slice(&[1.0_f32, 2.0, 3.0, 4.0], (2, 2), &device).unwrap();
+    let target = Tensor::new(&[[0.0_f32, 0.0], [1.0, 1.0]], &device).unwrap();
+    let weights = Tensor::new(&[2.0_f32, 3.0], &device).unwrap();
+    let loss = loss::weighted_mean_squared_error(&output, &target, &weights, 0.5).unwrap();
+    assert_eq!(loss.to_scalar::<f32>().unwrap(), 24.5);
+    let gradients = loss.backward().unwrap();
+    let gradient = gradients.get(output.as_tensor()).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(gradient, [[2.0, 4.0], [6.0, 9.0]]);
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    assert!(linear(&zeros(&[2, 3]), &zeros(&[4, 5]), &zeros(&[4]), Activation::None).is_err());
+    assert!(linear(&zeros(&[2, 3]), &zeros(&[4, 3]), &zeros(&[5]), Activation::None).is_err());
+    assert!(layer_norm(&zeros(&[2, 3]), &zeros(&[2]), &zeros(&[3])).is_err());
+    assert!(loss::weighted_mean_squared_error(&zeros(&[2, 3]), &zeros(&[3, 2]), &zeros(&[2]), 1.0).is_err());
+    assert!(loss::weighted_mean_squared_error(&zeros(&[2, 3]), &zeros(&[2, 3]), &zeros(&[3]), 1.0).is_err());
+    let doubles = zeros(&[2, 3]).to_dtype(DType::F64).unwrap();
+    assert!(linear(&doubles, &zeros(&[4, 3]), &zeros(&[4]), Activation::None).is_err());
+}
