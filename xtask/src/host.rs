@@ -1,29 +1,66 @@
-//! Commands of the host program: build it, then become it.
+//! Commands of the host program, of its twin, which sees the firmware as well, and of the flasher: build the program, then become it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::cargo::cargo;
 
-/// Builds the host program and runs its command `name` with `arguments`, in the caller's directory.
+/// A program that does the work of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Program {
+    package: &'static str,
+    name: &'static str,
+    /// The manifest of a workspace of its own.
+    manifest: Option<&'static str>,
+}
+
+/// Trains models and samples them.
+const HOST: Program = Program { package: "tweedie-host", name: "tweedie", manifest: None };
+/// Sees both models and the firmware library: makes artifacts and runs them.
+const TWIN: Program = Program { package: "tweedie-twin", name: "tweedie-twin", manifest: None };
+/// Knows real chips, by probe-rs, which takes minutes to build: apart, so that only who flashes a chip waits for it.
+const FLASHER: Program =
+    Program { package: "tweedie-flasher", name: "tweedie-flasher", manifest: Some("firmware/flasher/Cargo.toml") };
+
+impl Program {
+    /// Who does the work of a command: all that is about artifacts is the twin's.
+    fn of(command: &str, arguments: &[OsString]) -> Self {
+        match command {
+            "export" | "run" => TWIN,
+            "flash" => FLASHER,
+            "sample" if arguments.iter().any(|argument| is_artifact(Path::new(argument))) => TWIN,
+            _ => HOST,
+        }
+    }
+}
+
+/// Whether an argument names an artifact rather than a run folder: by what is there, or, where nothing is, by its name.
+fn is_artifact(argument: &Path) -> bool {
+    argument.is_file() || (!argument.is_dir() && argument.extension().is_some_and(|extension| extension == "tweedie"))
+}
+
+/// Builds the program for the command `name` and runs it with `arguments`, in the caller's directory.
 pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
-    match build(device_feature(arguments)) {
+    let program = Program::of(name, arguments);
+    // The twin works on the CPU.
+    let feature = if program == HOST { device_feature(arguments) } else { None };
+    match build(program, feature) {
         Ok(code @ 1..) => return ExitCode::from(code),
         Ok(0) => {}
         Err(error) => {
-            eprintln!("cannot start cargo to build the host program: {error}.");
+            eprintln!("cannot start cargo to build {}: {error}.", program.package);
             return ExitCode::FAILURE;
         }
     }
-    let program = executable();
-    let mut host = Command::new(&program);
-    host.arg(name).args(arguments);
-    match replace_with(&mut host) {
+    let path = executable(program);
+    let mut command = Command::new(&path);
+    command.arg(name).args(arguments);
+    match replace_with(&mut command) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("cannot start {}: {error}.", program.display());
+            eprintln!("cannot start {}: {error}.", path.display());
             ExitCode::FAILURE
         }
     }
@@ -42,15 +79,23 @@ fn device_feature(arguments: &[OsString]) -> Option<&'static str> {
     ["cuda", "metal"].into_iter().find(|feature| *feature == family)
 }
 
-/// Builds the host program with cargo's progress in sight; returns cargo's exit status.
+/// Builds a program with cargo's progress in sight; returns cargo's exit status.
 ///
 /// Cargo's closing "Finished" line is left out: every later call would print it, and a person who mistypes
 /// an argument should read one sentence.
-fn build(feature: Option<&str>) -> io::Result<u8> {
+fn build(program: Program, feature: Option<&str>) -> io::Result<u8> {
     let mut command = cargo();
-    command.args(["build", "--release", "-p", "tweedie-host"]);
+    command.args(["build", "--release"]);
+    match program.manifest {
+        Some(_) => command.args(["-p", program.package]),
+        // Always both: alone, each would resolve other features and build the tensor library anew.
+        None => command.args(["-p", HOST.package, "-p", TWIN.package]),
+    };
+    if let Some(manifest) = program.manifest {
+        command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target_dir());
+    }
     if let Some(feature) = feature {
-        command.args(["--features", feature]);
+        command.arg("--features").arg(format!("{}/{feature}", HOST.package));
     }
     if io::stderr().is_terminal() {
         let columns = std::env::var("COLUMNS").unwrap_or("80".into());
@@ -104,12 +149,16 @@ fn is_finished_line(piece: &[u8]) -> bool {
     text.contains("Finished") && text.contains("`release` profile")
 }
 
-/// Where cargo puts the host program: beside this one's folder, whatever the target directory.
-fn executable() -> PathBuf {
-    let name = format!("tweedie{}", std::env::consts::EXE_SUFFIX);
+/// Where cargo puts a program: beside this one's folder, whatever the target directory.
+fn executable(program: Program) -> PathBuf {
+    let name = format!("{}{}", program.name, std::env::consts::EXE_SUFFIX);
+    target_dir().join("release").join(OsStr::new(&name))
+}
+
+/// The folder that cargo builds into, from where this program lies.
+pub fn target_dir() -> PathBuf {
     let this = std::env::current_exe().unwrap_or_default();
-    let target = this.ancestors().nth(2).map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    target.join("release").join(OsStr::new(&name))
+    this.ancestors().nth(2).map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
 
 /// Becomes the program: its signals and its exit status are then its own.
@@ -141,6 +190,20 @@ mod tests {
         assert_eq!(feature("--device cpu"), None);
         assert_eq!(feature("--device"), None);
         assert_eq!(feature("--out cuda"), None);
+    }
+
+    #[test]
+    fn artifacts_go_to_the_twin_and_folders_to_the_host() {
+        let program =
+            |command: &str, line: &str| Program::of(command, &line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(program("export", "runs/digits -o x.tweedie"), TWIN);
+        assert_eq!(program("sample", "--count 3 nowhere.tweedie"), TWIN);
+        assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), TWIN);
+        assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), " --count 3")), HOST);
+        assert_eq!(program("sample", "nowhere --help"), HOST);
+        assert_eq!(program("train", "digits"), HOST);
+        assert_eq!(program("run", "x.tweedie"), TWIN);
+        assert_eq!(program("flash", "x.tweedie --chip RP2040"), FLASHER);
     }
 
     #[test]

@@ -18,7 +18,11 @@ use cli::{Command, Run, UsageError};
 /// Every command, in the order in which a newcomer meets them.
 const COMMANDS: &[Command] = &[
     Command::new("train", "train a model; with no argument, on the embedded 8x8 digits", Run::Host),
-    Command::new("sample", "draw samples from a trained model", Run::Host),
+    Command::new("sample", "draw samples from a trained model or an artifact", Run::Host),
+    Command::new("export", "turn a trained model into an artifact for microcontrollers", Run::Host),
+    Command::new("run", "draw samples of an artifact on an emulated microcontroller", Run::Host),
+    Command::new("flash", "put an artifact on a real microcontroller and watch it draw", Run::Host),
+    Command::new("bench", "measure the speed of training, beside PyTorch if it is there", Run::Host),
     Command::new("test", "run every check and test, or those that match a filter", Run::Here(test::main)),
     Command::new("setup", "install what is missing: Rust targets and QEMU", Run::Here(setup::main)),
 ];
@@ -27,6 +31,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask train", "train on the digits and draw them in the terminal"),
     ("cargo xtask sample runs/digits --class 3 --count 16", "draw sixteen threes"),
     ("cargo xtask train --help", "how to train on your own data"),
+    ("cargo xtask run digits.tweedie", "draw digits on an emulated Cortex-M4"),
     ("cargo xtask test", "every test, on this machine and on emulated chips"),
 ];
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cargo::{cargo, root};
 use crate::cli::{UsageError, is_help};
+use crate::host::target_dir;
 use crate::machines::MACHINES;
 use crate::setup;
 
@@ -30,6 +31,9 @@ Examples:
 
 /// The packages that must build for a chip without a floating-point unit, an allocator or std.
 const NO_STD: &[&str] = &["tweedie-core", "tweedie-firmware"];
+
+/// The flasher, a workspace of its own.
+const FLASHER: &str = "flasher";
 
 /// One line of the summary.
 struct Step {
@@ -77,11 +81,15 @@ fn steps() -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |name: String, command: Command| steps.push(Step { name, command });
     let boards = boards();
+    // The flasher goes where `cargo xtask flash` builds it, so that probe-rs is built once.
+    let target = target_dir();
+    let target = target.to_string_lossy();
 
     add("format".into(), with(cargo(), &["fmt", "--all", "--check"]));
     for board in &boards {
-        add(format!("format {board}"), in_board(board, &["fmt", "--check"]));
+        add(format!("format {board}"), in_folder(board, &["fmt", "--check"]));
     }
+    add(format!("format {FLASHER}"), in_folder(FLASHER, &["fmt", "--check"]));
     for package in NO_STD {
         let check = ["check", "-p", package, "--target", "thumbv6m-none-eabi"];
         add(format!("no_std {package}"), with(cargo(), &check));
@@ -93,18 +101,23 @@ fn steps() -> Vec<Step> {
     for board in &boards {
         for target in targets() {
             let clippy = ["clippy", "--release", "--target", target, "--", "-D", "warnings"];
-            add(format!("clippy {board} {target}"), in_board(board, &clippy));
+            add(format!("clippy {board} {target}"), in_folder(board, &clippy));
         }
     }
+    let clippy = ["clippy", "--all-targets", "--release", "--target-dir", &target, "--", "-D", "warnings"];
+    add(format!("clippy {FLASHER}"), in_folder(FLASHER, &clippy));
     let clippy = ["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"];
     add("clippy".into(), with(cargo(), &clippy));
     let mut docs = with(cargo(), &["doc", "--workspace", "--no-deps", "--release"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
     add("docs".into(), docs);
-    // One call for all three: alone, each would resolve other features and build the tensor library anew.
+    let chips = ["test", "--release", "--no-fail-fast", "--target-dir", &target];
+    add(format!("test {FLASHER}"), in_folder(FLASHER, &chips));
+    // One call for all: alone, each would resolve other features and build the tensor library anew.
     // The emulated boards are built and run by tests/tests/emulated.rs.
-    let rest = ["test", "--release", "--no-fail-fast", "-p", "tweedie-host", "-p", "tweedie-tests", "-p", "xtask"];
-    add("test tweedie-host, tweedie-tests, xtask".into(), with(cargo(), &rest));
+    let mut rest = with(cargo(), &["test", "--release", "--no-fail-fast"]);
+    rest.args(["-p", "tweedie-host", "-p", "tweedie-twin", "-p", "tweedie-tests", "-p", "xtask"]);
+    add("test tweedie-host, tweedie-twin, tweedie-tests, xtask".into(), rest);
     steps
 }
 
@@ -113,10 +126,10 @@ fn with(mut command: Command, arguments: &[&str]) -> Command {
     command
 }
 
-/// Cargo in a board's own workspace.
-fn in_board(board: &str, arguments: &[&str]) -> Command {
+/// Cargo in a workspace of its own below `firmware`.
+fn in_folder(folder: &str, arguments: &[&str]) -> Command {
     let mut command = with(cargo(), arguments);
-    command.current_dir(root().join("firmware").join(board));
+    command.current_dir(root().join("firmware").join(folder));
     command
 }
 

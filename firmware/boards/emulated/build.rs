@@ -1,16 +1,23 @@
-//! Makes `memory.x` for the machine named by `TWEEDIE_MACHINE`, or for the first one of the target.
+//! Makes `memory.x` for the machine named by `TWEEDIE_MACHINE`, or for the first one of the target, and the model's source.
 
+#[path = "../layout.rs"]
+mod layout;
 #[path = "machines.rs"]
 mod machines;
+#[path = "../model.rs"]
+mod model;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-use machines::{MACHINES, Machine};
+use machines::{MACHINES, Machine, Region};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=TWEEDIE_MACHINE");
-    println!("cargo::rerun-if-changed=machines.rs");
+    for source in ["machines.rs", "../layout.rs", "../model.rs"] {
+        println!("cargo::rerun-if-changed={source}");
+    }
     println!("cargo::rerun-if-changed=build.rs");
 
     let target = env::var("TARGET").unwrap_or_default();
@@ -25,11 +32,16 @@ fn main() -> io::Result<()> {
     };
 
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    fs::write(out.join("memory.x"), memory_x(machine))?;
+    fs::write(out.join("memory.x"), layout::memory_x(machine.chip, range(machine.flash), range(machine.ram)))?;
+    model::write_source(&out)?;
+    // Where a device crate would name its interrupts.
+    fs::write(out.join("device.x"), "")?;
     println!("cargo::rustc-link-search={}", out.display());
     // Here and not in .cargo/config.toml, where RUSTFLAGS from the environment would replace them.
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
     println!("cargo::rustc-link-arg-bins=--nmagic");
+    // The others do not speak defmt.
+    println!("cargo::rustc-link-arg-bin=sample=-Tdefmt.x");
     Ok(())
 }
 
@@ -41,16 +53,7 @@ fn machine(target: &str) -> Option<&'static Machine> {
     }
 }
 
-fn memory_x(machine: &Machine) -> String {
-    let Machine { name, chip, flash, ram, .. } = machine;
-    format!(
-        "/* {name}: room as on {chip} */\n\
-         MEMORY\n{{\n  \
-           FLASH : ORIGIN = {:#010x}, LENGTH = {}K\n  \
-           RAM : ORIGIN = {:#010x}, LENGTH = {}K\n}}\n",
-        flash.origin,
-        flash.length / 1024,
-        ram.origin,
-        ram.length / 1024
-    )
+fn range(region: Region) -> Range<u64> {
+    let start = u64::from(region.origin);
+    start..start + u64::from(region.length)
 }

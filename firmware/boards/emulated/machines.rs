@@ -24,6 +24,10 @@ pub struct Machine {
     pub chip: &'static str,
     /// The Rust target.
     pub target: &'static str,
+    /// Whether the chip has DSP instructions of which its target says nothing: the boards' feature `dsp`.
+    pub dsp: bool,
+    /// Picoseconds of a SysTick, of which an instruction takes 1000 under `-icount shift=0`.
+    pub tick: u32,
     /// Where code and constants go.
     pub flash: Region,
     /// Where variables and the stack go.
@@ -39,6 +43,8 @@ pub const MACHINES: &[Machine] = &[
         qemu: "microbit",
         chip: "nRF51822",
         target: "thumbv6m-none-eabi",
+        dsp: false,
+        tick: 62_500,
         flash: Region { origin: 0, length: 256 * KIB },
         ram: Region { origin: 0x2000_0000, length: 16 * KIB },
     },
@@ -46,8 +52,9 @@ pub const MACHINES: &[Machine] = &[
         name: "m3",
         qemu: "mps2-an385",
         chip: "STM32L152",
-        // The code of an M0 runs on an M3 as well.
-        target: "thumbv6m-none-eabi",
+        target: "thumbv7m-none-eabi",
+        dsp: false,
+        tick: 40_000,
         flash: Region { origin: 0, length: 512 * KIB },
         ram: Region { origin: 0x2000_0000, length: 80 * KIB },
     },
@@ -56,6 +63,8 @@ pub const MACHINES: &[Machine] = &[
         qemu: "mps2-an386",
         chip: "nRF52832",
         target: "thumbv7em-none-eabihf",
+        dsp: false,
+        tick: 40_000,
         flash: Region { origin: 0, length: 512 * KIB },
         ram: Region { origin: 0x2000_0000, length: 64 * KIB },
     },
@@ -64,6 +73,8 @@ pub const MACHINES: &[Machine] = &[
         qemu: "mps2-an500",
         chip: "STM32F746",
         target: "thumbv7em-none-eabihf",
+        dsp: false,
+        tick: 40_000,
         flash: Region { origin: 0, length: 1024 * KIB },
         ram: Region { origin: 0x2000_0000, length: 320 * KIB },
     },
@@ -72,6 +83,8 @@ pub const MACHINES: &[Machine] = &[
         qemu: "mps2-an505",
         chip: "STM32L552",
         target: "thumbv8m.main-none-eabihf",
+        dsp: true,
+        tick: 50_000,
         flash: Region { origin: 0x1000_0000, length: 512 * KIB },
         ram: Region { origin: 0x3800_0000, length: 256 * KIB },
     },

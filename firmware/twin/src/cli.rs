@@ -28,7 +28,8 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
         Err(help) => {
-            print!("{}", help.render().ansi());
+            // In colours on a terminal alone.
+            let _ = help.print();
             return ExitCode::SUCCESS;
         }
     };

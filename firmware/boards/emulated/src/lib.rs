@@ -1,6 +1,11 @@
 //! The way out of an emulated board: text over semihosting, an exit status, and a fault that ends the run.
 #![no_std]
 
+// Names for the linker.
+#[allow(unsafe_code)]
+#[path = "../../interrupts.rs"]
+mod interrupts;
+
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
