@@ -52,7 +52,7 @@
 //! See [`Linear`] and [`Normalise`] for what the numbers mean and how the arithmetic goes, bit by bit.
 
 use core::fmt;
-use crc::{CRC_32_ISO_HDLC, Crc};
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
 /// The version that this code writes, and the newest that it reads.
 pub const VERSION: u16 = 1;
@@ -554,7 +554,7 @@ fn overlap(a: u32, a_length: u32, b: u32, b_length: u32) -> bool {
     u64::from(a) < u64::from(b) + padded(b_length) && u64::from(b) < u64::from(a) + padded(a_length)
 }
 
-/// How many words [`write`] needs.
+/// How many words [`write()`] needs.
 pub fn length(plan: &[PlanStep], layers: &[Layer<'_>]) -> usize {
     let tables = |layer: &Layer<'_>| tables(layer).iter().map(|table| table.len()).sum::<usize>();
     HEADER_WORDS + plan.len() * STEP_WORDS + layers.len() * LAYER_WORDS + layers.iter().map(tables).sum::<usize>()
@@ -684,7 +684,8 @@ fn tables<'a>(layer: &Layer<'a>) -> [&'a [u32]; 6] {
 }
 
 fn checksum(words: &[u32]) -> u32 {
-    static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+    // Without a table: a model is checked once, and a kilobyte of flash is worth more.
+    static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
     let mut digest = CRC.digest();
     for word in words.iter().skip(CHECKED_FROM) {
         digest.update(&word.to_le_bytes());

@@ -86,12 +86,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
             "compared": {"samples": COMPARED, "mean_difference": mean_difference, "largest_difference": largest_difference},
             "note": note,
         });
-        println!("{report}");
+        tweedie_host::say!("{report}");
     } else {
         if let Some(note) = note {
             eprintln!("note: {note}");
         }
-        print!("{}", export_text::text(&file, &settings, &exported.report, &comparison));
+        tweedie_host::say!("{}", export_text::text(&file, &settings, &exported.report, &comparison).trim_end());
     }
     Ok(())
 }

@@ -179,16 +179,18 @@ fn report(arguments: &Arguments, figures: &Figures, out: &Path) {
             "scratch_bytes": scratch, "stack_bytes": stack, "instructions_per_sample": instructions,
             "instructions_per_multiply_accumulate": per_multiply_accumulate,
         });
-        println!("{figures}");
+        tweedie_host::say!("{figures}");
         return;
     }
-    println!("on {name}, with the memory of {chip}:");
-    println!("  flash         {:>9} of {} bytes: code {code}, model {model}", code + model, flash.length);
-    println!(
+    tweedie_host::say!("on {name}, with the memory of {chip}:");
+    tweedie_host::say!("  flash         {:>9} of {} bytes: code {code}, model {model}", code + model, flash.length);
+    tweedie_host::say!(
         "  RAM           {:>9} of {} bytes: static {statics} ({scratch} of them the model's), stack {stack}",
         statics + stack,
         ram.length
     );
-    println!("  instructions  {instructions:>9.0} per sample, {per_multiply_accumulate:.2} per multiply-accumulate");
-    println!("see {}", out.join("samples.png").display());
+    tweedie_host::say!(
+        "  instructions  {instructions:>9.0} per sample, {per_multiply_accumulate:.2} per multiply-accumulate"
+    );
+    tweedie_host::say!("see {}", out.join("samples.png").display());
 }

@@ -85,10 +85,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     atomic_file::write(&out.join("samples.json"), format!("{summary:#}\n").as_bytes()).map_err(Error::Write)?;
 
     if arguments.json {
-        println!("{summary}");
+        tweedie_host::say!("{summary}");
     } else {
         preview(&header, &samples, &classes);
-        println!(
+        tweedie_host::say!(
             "\ndrew {} samples in {} steps each, {seconds:.2} s; see {}",
             classes.len(),
             model.steps(),
@@ -135,5 +135,8 @@ fn preview(header: &Header, samples: &[f32], classes: &[Option<u16>]) {
         (None, Style::Ascii) => 10 * (2 * width.min(32) + 2),
         (None, _) => 10 * (width.min(32) + 2),
     };
-    print!("{}", rows(&samples[..count * height * width], count, height, width, &labels, columns, style));
+    tweedie_host::say!(
+        "{}",
+        rows(&samples[..count * height * width], count, height, width, &labels, columns, style).trim_end()
+    );
 }

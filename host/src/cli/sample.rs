@@ -27,7 +27,8 @@ Examples:
   cargo xtask sample runs/digits --solver ddpm --steps 50  ancestral sampling
   cargo xtask sample runs/digits --guidance 2              exaggerate the class")]
 pub struct Arguments {
-    /// A run folder, as `train` leaves it
+    /// A run folder, as `train` leaves it; or the file of an artifact, as `export` does (see sample FILE --help)
+    #[arg(value_name = "RUN|FILE")]
     run: PathBuf,
     /// How many samples [default: 16 of one class, else 10 of each]
     #[arg(long, value_name = "N", value_parser = positive::<u64>)]
