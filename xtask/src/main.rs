@@ -31,7 +31,6 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask train", "train on the digits and draw them in the terminal"),
     ("cargo xtask sample runs/digits --class 3 --count 16", "draw sixteen threes"),
     ("cargo xtask train --help", "how to train on your own data"),
-    ("cargo xtask run digits.tweedie", "draw digits on an emulated Cortex-M4"),
     ("cargo xtask export runs/digits -o digits.tweedie", "make an artifact for microcontrollers"),
     ("cargo xtask run digits.tweedie --machine m4", "draw with it on an emulated Cortex-M4"),
     ("cargo xtask test", "every test, on this machine and on emulated chips"),
