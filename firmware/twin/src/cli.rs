@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::{export, run, sample};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use tweedie_host::cli::{one_line, usage_sentence};
 
 /// From trained models to artifacts, and samples of artifacts with a microcontroller's bits.
 #[derive(Parser)]
@@ -45,18 +46,8 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(sentence: &str) -> ExitCode {
-    // Whatever a library says, one line.
-    eprintln!("error: {}", sentence.lines().map(str::trim).collect::<Vec<_>>().join(" "));
+    eprintln!("error: {}", one_line(sentence));
     ExitCode::from(2)
-}
-
-/// Clap's complaint without its paragraphs on usage.
-fn usage_sentence(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    lines.map(|line| line.strip_prefix("tip: ").unwrap_or(line)).collect::<Vec<_>>().join("; ")
 }
 
 /// A count of at least 1, for clap.

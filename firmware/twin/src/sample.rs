@@ -5,13 +5,11 @@ use crate::cli::positive;
 use crate::draw::{classes_in_turn, draw};
 use crate::error::Error;
 use clap::Args;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
-use tweedie_core::artifact::Header;
+use tweedie_host::cli::preview;
 use tweedie_host::data::Scaling;
 use tweedie_host::picture::sheet;
-use tweedie_host::picture::terminal::{Style, rows};
 use tweedie_host::{atomic_file, npy};
 
 /// Draw samples of an artifact, on this machine, with the bits of a microcontroller.
@@ -87,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     if arguments.json {
         tweedie_host::say!("{summary}");
     } else {
-        preview(&header, &samples, &classes);
+        preview::print(&shape[1..], &samples, &preview::labels(classes.iter().copied(), ON_TERMINAL));
         tweedie_host::say!(
             "\ndrew {} samples in {} steps each, {seconds:.2} s; see {}",
             classes.len(),
@@ -117,26 +115,4 @@ impl Arguments {
             None => Ok(classes_in_turn(count, classes)),
         }
     }
-}
-
-/// The first samples on the terminal, if they are grey images.
-fn preview(header: &Header, samples: &[f32], classes: &[Option<u16>]) {
-    let (height, width) = match header.dims[..usize::from(header.rank)] {
-        [height, width] | [1, height, width] => (usize::from(height), usize::from(width)),
-        _ => return,
-    };
-    let count = classes.len().min(ON_TERMINAL);
-    let labels: Vec<String> = classes[..count].iter().flatten().map(u16::to_string).collect();
-    let style = Style::of_standard_output();
-    let terminal = std::io::stdout().is_terminal().then(|| console::Term::stdout().size_checked()).flatten();
-    let columns = match (terminal, style) {
-        (Some((_, columns)), _) => usize::from(columns),
-        // Enough for ten images.
-        (None, Style::Ascii) => 10 * (2 * width.min(32) + 2),
-        (None, _) => 10 * (width.min(32) + 2),
-    };
-    tweedie_host::say!(
-        "{}",
-        rows(&samples[..count * height * width], count, height, width, &labels, columns, style).trim_end()
-    );
 }

@@ -1,7 +1,7 @@
 //! The command line of the host program; people reach it as `cargo xtask`.
 
 mod bench;
-mod preview;
+pub mod preview;
 mod sample;
 mod train;
 
@@ -58,7 +58,7 @@ fn fail(sentence: &str) -> ExitCode {
 }
 
 /// A message as one line, without the system's number for what it also says in words.
-fn one_line(message: &str) -> String {
+pub fn one_line(message: &str) -> String {
     let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join(" ");
     match line.split_once(" (os error ") {
@@ -68,7 +68,7 @@ fn one_line(message: &str) -> String {
 }
 
 /// Clap's complaint without its paragraphs on usage.
-fn usage_sentence(error: &clap::Error) -> String {
+pub fn usage_sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));

@@ -1,38 +1,33 @@
-//! Samples on the terminal, one block for each class.
+//! Samples on the terminal.
 
-use crate::checkpoint::Model;
 use crate::picture::terminal::{Style, rows};
+use std::io::IsTerminal;
 
-/// Draws up to `count` samples with their classes; nothing for samples that are no grey image.
-pub fn print(model: &Model, samples: &[f32], classes: &[u32], count: usize) {
-    let (h, w) = match *model.description.shape.as_slice() {
+/// Draws the samples that `labels` name, as many as there are labels (empty ones for samples without a class); nothing for samples that are no
+/// grey image. `shape` is that of one sample, `samples` holds them in [-1, 1] one after the other.
+pub fn print(shape: &[usize], samples: &[f32], labels: &[String]) {
+    let (h, w) = match *shape {
         [h, w] | [1, h, w] => (h, w),
         _ => return,
     };
-    let count = count.min(classes.len());
-    let labelled = model.description.classes > 0;
-    let labels: Vec<String> = if labelled { classes[..count].iter().map(u32::to_string).collect() } else { Vec::new() };
+    let count = labels.len().min(samples.len() / (h * w).max(1));
+    let labels = if labels.iter().all(String::is_empty) { &[] } else { labels };
     let style = Style::of_standard_output();
-    crate::say!("{}", rows(&samples[..count * h * w], count, h, w, &labels, columns(style, w), style).trim_end());
+    let text = rows(&samples[..count * h * w], count, h, w, labels, columns(style, w), style);
+    crate::say!("{}", text.trim_end());
 }
 
 /// The terminal's width, or enough for ten images where there is none.
 fn columns(style: Style, width: usize) -> usize {
-    let (columns, is_terminal) = match indicatif_width() {
-        Some(columns) => (columns, true),
-        None => (0, false),
-    };
-    match (is_terminal, style) {
-        (true, _) => columns,
-        (false, Style::Ascii) => 10 * (2 * width.min(32) + 2),
-        (false, _) => 10 * (width.min(32) + 2),
+    let terminal = std::io::stdout().is_terminal().then(|| console::Term::stdout().size_checked()).flatten();
+    match (terminal, style) {
+        (Some((_, columns)), _) => usize::from(columns),
+        (None, Style::Ascii) => 10 * (2 * width.min(32) + 2),
+        (None, _) => 10 * (width.min(32) + 2),
     }
 }
 
-fn indicatif_width() -> Option<usize> {
-    use std::io::IsTerminal;
-    if !std::io::stdout().is_terminal() {
-        return None;
-    }
-    console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
+/// Classes as labels, the first `count` of them; empty for samples without a class.
+pub fn labels<C: ToString>(classes: impl IntoIterator<Item = Option<C>>, count: usize) -> Vec<String> {
+    classes.into_iter().take(count).map(|class| class.map(|c| c.to_string()).unwrap_or_default()).collect()
 }

@@ -114,7 +114,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     if arguments.json {
         crate::say!("{summary}");
     } else {
-        preview::print(&model, &samples, &classes, 40);
+        let labelled = model.description.classes > 0;
+        let labels = preview::labels(classes.iter().map(|class| labelled.then_some(class)), 40);
+        preview::print(&model.description.shape, &samples, &labels);
         let (count, steps) = (classes.len(), settings.steps);
         crate::say!(
             "\ndrew {count} samples in {steps} steps each, {seconds:.2} s; see {}",

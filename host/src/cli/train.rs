@@ -114,7 +114,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         });
         crate::say!("{summary}");
     } else {
-        preview::print(&model, &samples, &classes, 2 * model.description.classes.max(5));
+        let labelled = model.description.classes > 0;
+        let shown = classes.iter().map(|class| labelled.then_some(class));
+        let labels = preview::labels(shown, 2 * model.description.classes.max(5));
+        preview::print(&model.description.shape, &samples, &labels);
         crate::say!(
             "\ntrained in {seconds:.1} s ({:.2} ms a step), drew {} samples in {drawing:.2} s; see {}",
             1e3 * seconds / preset.training.steps as f64,
