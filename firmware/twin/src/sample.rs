@@ -15,7 +15,7 @@ use tweedie_host::{atomic_file, npy};
 /// Draw samples of an artifact, on this machine, with the bits of a microcontroller.
 ///
 /// Sample i depends on the seed, its class and i alone. Files are left beside digits.tweedie in digits.samples (or in --out): samples.png, samples.npy
-/// (f32, [n, ...], in the data's units), samples.raw.npy (i16, the device's own bits, 12 of them fractional), labels.npy (i64, [n], when
+/// (f32, [n, ...], in the data's units), samples.raw.npy (i16, the device's own bits, 12 of them fractional), labels.npy (i64, one each, when
 /// there are classes) and samples.json.
 #[derive(Args)]
 #[command(after_help = "\
