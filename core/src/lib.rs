@@ -17,7 +17,8 @@
 //! | [`discretise`] | which times a sampler visits |
 //! | [`forward`] | noise added in one step, or in one jump |
 //! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
-//! | [`plan`], [`ddim`], [`ddpm`], [`sampler`] | the reverse process |
+//! | [`plan`], [`ddim`], [`ddpm`], [`consistency`], [`sampler`] | the reverse process |
+//! | [`distillation`] | what a few-step student is taught |
 //! | [`tensor`] | the traits that candle, wgpu and fixed-point buffers implement |
 //! | [`threefry`], [`normal`], [`noise`] | Gaussian noise with the same bits on every machine |
 //! | [`artifact`] | a frozen integer model, read from flash where it lies |
@@ -47,9 +48,11 @@ extern crate std;
 
 pub mod artifact;
 pub mod chain;
+pub mod consistency;
 pub mod ddim;
 pub mod ddpm;
 pub mod discretise;
+pub mod distillation;
 mod error;
 pub mod exact;
 pub mod forward;

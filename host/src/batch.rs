@@ -2,7 +2,8 @@
 
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::network::Inputs;
+use crate::network::{Inputs, Network, Weights};
+use crate::operators::weighted_mean_squared_error;
 use crate::preset::{Preset, ProcessSettings, TimeDistribution, TrainingSettings};
 use crate::process::AnyProcess;
 use crate::streams;
@@ -21,6 +22,14 @@ pub struct Batch {
     pub target: Tensor,
     /// The weight of each row's squared error: f32, `[rows]`.
     pub weights: Tensor,
+}
+
+impl Batch {
+    /// `scale` times the weighted sum of squared errors of a network, a scalar that gradients flow from.
+    pub fn loss(&self, network: &dyn Network, weights: &dyn Weights, scale: f64) -> Result<Tensor, Error> {
+        let output = network.forward(weights, &self.inputs)?;
+        Ok(weighted_mean_squared_error(&output, &self.target, &self.weights, scale)?)
+    }
 }
 
 /// Makes batches; every one is a function of the seed and the update's number alone, so a resumed run sees the same.

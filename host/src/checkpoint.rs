@@ -6,6 +6,7 @@
 
 use crate::atomic_file;
 use crate::data::{Dataset, Scaling};
+use crate::distill::settings::Method;
 use crate::error::Error;
 use crate::network::parameters::FrozenWeights;
 use crate::network::{Network, Parameters};
@@ -41,6 +42,9 @@ pub struct Description {
     pub offset: f32,
     /// See `offset`.
     pub scale: f32,
+    /// How it was distilled from another model, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distilled: Option<Method>,
 }
 
 /// The version that this program writes and reads.
@@ -58,6 +62,7 @@ impl Description {
             classes: data.classes,
             offset: data.scaling.offset,
             scale: data.scaling.scale,
+            distilled: None,
         })
     }
 
@@ -122,9 +127,9 @@ pub struct Progress {
     pub format: String,
     /// Version of this layout.
     pub version: u32,
-    /// The preset, as TOML.
+    /// Everything that fixes the training, as TOML.
     pub preset: String,
-    /// SHA-256 of the data, so that a run is not continued on others.
+    /// SHA-256 of what is learnt from, so that a run is not continued on anything else.
     pub fingerprint: String,
     /// Updates made.
     pub updates: u64,
@@ -134,24 +139,33 @@ pub struct Progress {
 
 impl Progress {
     /// The record of a run at its start.
-    pub fn new(preset: &Preset, fingerprint: String) -> Result<Self, Error> {
-        Ok(Self {
-            format: "state".to_owned(),
-            version: VERSION,
-            preset: preset.to_toml()?,
-            fingerprint,
-            updates: 0,
-            loss_sum_bits: 0,
-        })
+    pub fn new(preset: String, fingerprint: String) -> Self {
+        Self { format: "state".to_owned(), version: VERSION, preset, fingerprint, updates: 0, loss_sum_bits: 0 }
     }
 }
 
-/// Writes `state.safetensors`: the weights and, for each, the optimiser's three tensors.
+/// A training's state.
+pub struct State {
+    /// The weights.
+    pub parameters: Parameters,
+    /// The optimiser's memory.
+    pub optimiser: OptimiserState,
+    /// Everything else of the training.
+    pub progress: Progress,
+    /// What its lesson must remember, by name.
+    pub memory: Vec<(String, Tensor)>,
+}
+
+/// What the names of a lesson's tensors begin with.
+const MEMORY: &str = "lesson.";
+
+/// Writes `state.safetensors`: the weights, the optimiser's three tensors for each, and the lesson's memory.
 pub fn save_state(
     path: &Path,
     parameters: &Parameters,
     state: &OptimiserState,
     progress: &Progress,
+    memory: &[(String, Tensor)],
 ) -> Result<(), Error> {
     let mut tensors = Vec::new();
     for ((name, var), slot) in parameters.iter().zip(&state.slots) {
@@ -160,6 +174,7 @@ pub fn save_state(
         tensors.push((format!("square.{name}"), &slot.square));
         tensors.push((format!("average.{name}"), &slot.average));
     }
+    tensors.extend(memory.iter().map(|(name, tensor)| (format!("{MEMORY}{name}"), tensor)));
     write(path, &tensors, progress)
 }
 
@@ -167,11 +182,7 @@ pub fn save_state(
 ///
 /// # Errors
 /// As of [`Model::load`].
-pub fn load_state(
-    path: &Path,
-    network: &dyn Network,
-    device: &Device,
-) -> Result<(Parameters, OptimiserState, Progress), Error> {
+pub fn load_state(path: &Path, network: &dyn Network, device: &Device) -> Result<State, Error> {
     let file = StoredFile::read(path)?;
     let progress: Progress = file.metadata(path)?;
     if progress.format != "state" || progress.version > VERSION {
@@ -183,8 +194,15 @@ pub fn load_state(
         parameters.insert(&name, tensor("weight")?)?;
         slots.push(Slot { mean: tensor("mean")?, square: tensor("square")?, average: tensor("average")? });
     }
-    let state = OptimiserState { slots, updates: progress.updates };
-    Ok((parameters, state, progress))
+    let optimiser = OptimiserState { slots, updates: progress.updates };
+    let mut memory = Vec::new();
+    let stored = file.tensors(path)?;
+    for (name, view) in stored.tensors() {
+        if let Some(own) = name.strip_prefix(MEMORY) {
+            memory.push((own.to_owned(), file.tensor(path, &name, view.shape(), device)?));
+        }
+    }
+    Ok(State { parameters, optimiser, progress, memory })
 }
 
 fn damaged(path: &Path, reason: &str) -> Error {

@@ -3,7 +3,7 @@
 //! `host/presets/digits.toml` documents every key; a key left out of a user's file keeps the value given there.
 
 use crate::error::{Error, did_you_mean};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use toml::{Table, Value};
@@ -73,6 +73,8 @@ pub struct NetworkSettings {
     pub hidden: usize,
     /// Residual blocks.
     pub blocks: usize,
+    /// Whether the network is also told the noise level that a step leads to, as average-velocity students are.
+    pub end_level: bool,
 }
 
 /// The section `[training]`.
@@ -137,10 +139,32 @@ pub struct SamplingSettings {
     pub clip: bool,
 }
 
+/// Settings of `defaults`, a documented TOML file, changed by `text` and then by `overrides`; `name` stands in error messages.
+///
+/// # Errors
+/// An unknown section, key or value, each naming the nearest right one.
+pub(crate) fn merged<S: DeserializeOwned>(
+    defaults: &str,
+    name: &str,
+    text: &str,
+    overrides: &[String],
+) -> Result<S, Error> {
+    let fail = |reason: String| Error::Preset { file: name.to_owned(), reason };
+    let mut table: Table = defaults.parse().map_err(|e: toml::de::Error| fail(sentence(e.message())))?;
+    let own: Table = text.parse().map_err(|e: toml::de::Error| fail(located(text, &e)))?;
+    merge(&mut table, own).map_err(fail)?;
+    for change in overrides {
+        let changed: Table = dotted(change).map_err(|reason| Error::Argument(format!("--set {change}: {reason}")))?;
+        merge(&mut table, changed).map_err(|reason| Error::Argument(format!("--set {change}: {reason}")))?;
+    }
+    Value::Table(table).try_into().map_err(|e: toml::de::Error| fail(keyed(&e)))
+}
+
+/// An enumeration whose variants presets and the command line call by their names in kebab case.
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum $name { $($(#[$variant_doc])* $variant),+ }
 
@@ -148,17 +172,23 @@ macro_rules! names {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
-                Value::String(text.to_owned()).try_into().map_err(|error: toml::de::Error| sentence(error.message()))
+                $crate::preset::by_name(text)
             }
         }
 
         /// The name as presets write it.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.serialize(f)
+                serde::Serialize::serialize(self, f)
             }
         }
     };
+}
+pub(crate) use names;
+
+/// A value of an enumeration by its name.
+pub(crate) fn by_name<N: DeserializeOwned>(text: &str) -> Result<N, String> {
+    Value::String(text.to_owned()).try_into().map_err(|error: toml::de::Error| sentence(error.message()))
 }
 
 names! {
@@ -248,6 +278,8 @@ names! {
         Ddim,
         /// [`tweedie_core::ddpm`].
         Ddpm,
+        /// [`tweedie_core::consistency`].
+        Consistency,
     }
 }
 
@@ -326,17 +358,8 @@ impl Preset {
     /// # Errors
     /// As of [`load`](Self::load).
     pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self, Error> {
-        let fail = |reason: String| Error::Preset { file: name.to_owned(), reason };
-        let mut table: Table = BUILT_IN[0].1.parse().map_err(|e: toml::de::Error| fail(sentence(e.message())))?;
-        let own: Table = text.parse().map_err(|e: toml::de::Error| fail(located(text, &e)))?;
-        merge(&mut table, own).map_err(fail)?;
-        for change in overrides {
-            let changed: Table =
-                dotted(change).map_err(|reason| Error::Argument(format!("--set {change}: {reason}")))?;
-            merge(&mut table, changed).map_err(|reason| Error::Argument(format!("--set {change}: {reason}")))?;
-        }
-        let preset: Self = Value::Table(table).try_into().map_err(|e: toml::de::Error| fail(keyed(&e)))?;
-        preset.validate().map_err(fail)?;
+        let preset: Self = merged(BUILT_IN[0].1, name, text, overrides)?;
+        preset.validate().map_err(|reason| Error::Preset { file: name.to_owned(), reason })?;
         Ok(preset)
     }
 
@@ -386,7 +409,7 @@ impl SamplingSettings {
     }
 }
 
-fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Result<(), String> {
+pub(crate) fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Result<(), String> {
     if range.contains(&value) {
         return Ok(());
     }
@@ -402,7 +425,11 @@ fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Result<(), Strin
 /// Updates that can be counted exactly and will never be reached.
 const MOST: u64 = 1 << 53;
 
-fn between<N: PartialOrd + std::fmt::Display>(key: &str, value: N, range: RangeInclusive<N>) -> Result<(), String> {
+pub(crate) fn between<N: PartialOrd + std::fmt::Display>(
+    key: &str,
+    value: N,
+    range: RangeInclusive<N>,
+) -> Result<(), String> {
     if value < *range.start() {
         return Err(format!("{key} = {value} must be at least {}", range.start()));
     }

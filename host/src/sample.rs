@@ -5,15 +5,16 @@ use crate::error::Error;
 use crate::network::Inputs;
 use crate::preset::{Preset, SamplingSettings, SolverName, SpacingName, VarianceName};
 use crate::process::AnyProcess;
+use crate::query::Query;
 use crate::tensor::{BatchNoise, CandleTensor};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use tweedie_core::guidance::Guidance;
 use tweedie_core::plan::{self, Step};
-use tweedie_core::prediction::{Conversion, Moment, Prediction};
+use tweedie_core::prediction::Conversion;
 use tweedie_core::sampler::{self, Clip, SamplerError, Workspace};
 use tweedie_core::schedule::Process;
-use tweedie_core::{Denoiser, StepId, ddim, ddpm, discretise};
+use tweedie_core::{Denoiser, StepId, consistency, ddim, ddpm, discretise};
 
 /// Rows sampled together by one thread: always so many, since a matrix product of fewer rows is rounded otherwise.
 const ROWS: usize = 128;
@@ -32,8 +33,8 @@ pub fn sample(
 ) -> Result<Vec<f32>, Error> {
     let process = AnyProcess::new(&model.preset.process)?;
     let plan = plan_for(&model.preset, &process, settings)?;
-    let asked = asked_by(&plan, &model.preset, &process)?;
-    let job = Job { model, settings, plan: &plan, asked: &asked, seed, device };
+    let queries = Query::along(&plan, &model.preset, &process)?;
+    let job = Job { model, settings, plan: &plan, queries: &queries, seed, device };
     let rows = if device.is_cpu() { ROWS } else { classes.len().max(1) };
     let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
     let features = model.description.features();
@@ -52,25 +53,7 @@ pub fn sample(
 /// # Errors
 /// As of [`sample`].
 pub fn check(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<(), Error> {
-    asked_by(&plan_for(preset, process, settings)?, preset, process).map(|_| ())
-}
-
-fn asked_by(plan: &[Step], preset: &Preset, process: &AnyProcess) -> Result<Vec<Asked>, Error> {
-    let prediction = preset.training.prediction;
-    let ask = |step: &Step| {
-        let to_x0 = Prediction::from(prediction).to_x0(&Moment::at(process, step.t)?)?;
-        Ok(Asked { to_x0, norm: step.level.norm(), angle: step.level.angle() })
-    };
-    plan.iter()
-        .map(|step| {
-            ask(step).map_err(|error: tweedie_core::Error| {
-                let share = step.t / process.horizon();
-                Error::Argument(format!(
-                    "prediction {prediction} cannot be sampled from at {share} of the longest time: {error}; set process.max_time below it"
-                ))
-            })
-        })
-        .collect()
+    Query::along(&plan_for(preset, process, settings)?, preset, process).map(|_| ())
 }
 
 /// The plan of a solver over a preset's process.
@@ -90,6 +73,7 @@ pub fn plan_for(preset: &Preset, process: &AnyProcess, settings: &SamplingSettin
             };
             ddpm::plan(process, &times, variance, &mut plan)
         }
+        SolverName::Consistency => consistency::plan(process, &times, &mut plan),
     };
     let Err(error) = outcome else { return Ok(plan) };
     let (spacing, steps) = (settings.spacing, settings.steps);
@@ -138,18 +122,11 @@ fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> 
     }
 }
 
-/// What the network is asked at a step: how its output becomes `x0_hat`, and what it is told of the noise.
-struct Asked {
-    to_x0: Conversion,
-    norm: f64,
-    angle: f64,
-}
-
 struct Job<'a> {
     model: &'a Model,
     settings: &'a SamplingSettings,
     plan: &'a [Step],
-    asked: &'a [Asked],
+    queries: &'a [Query],
     seed: u64,
     device: &'a Device,
 }
@@ -193,10 +170,10 @@ struct NetworkDenoiser<'a> {
 }
 
 impl NetworkDenoiser<'_> {
-    fn predict(&self, x_t: &Tensor, asked: &Asked, classes: &[u32]) -> candle_core::Result<Tensor> {
-        let (model, device) = (self.job.model, self.job.device);
-        let state = if asked.norm == 1.0 { x_t.clone() } else { (x_t / asked.norm)? };
-        let inputs = Inputs::at_angle(state, asked.angle, classes, device)?;
+    fn predict(&self, x_t: &Tensor, query: &Query, classes: &[u32]) -> candle_core::Result<Tensor> {
+        let model = self.job.model;
+        let state = if query.norm == 1.0 { x_t.clone() } else { (x_t / query.norm)? };
+        let inputs = Inputs::at_angles(state, &query.angles, classes)?;
         model.network.forward(&model.weights, &inputs)
     }
 }
@@ -205,15 +182,15 @@ impl Denoiser<CandleTensor> for NetworkDenoiser<'_> {
     type Error = candle_core::Error;
 
     fn denoise(&mut self, x_t: &CandleTensor, step: StepId, x0_hat: &mut CandleTensor) -> candle_core::Result<()> {
-        let asked = &self.job.asked[step.0];
-        let mut output = CandleTensor(self.predict(&x_t.0, asked, self.classes)?);
+        let query = &self.job.queries[step.0];
+        let mut output = CandleTensor(self.predict(&x_t.0, query, self.classes)?);
         if !self.guidance.is_none() {
-            let unconditional = CandleTensor(self.predict(&x_t.0, asked, self.none)?);
+            let unconditional = CandleTensor(self.predict(&x_t.0, query, self.none)?);
             self.guidance
                 .apply(&mut output, &unconditional)
                 .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
         }
-        let Conversion { from_state, from_output } = asked.to_x0;
+        let Conversion { from_state, from_output } = query.to_x0;
         tweedie_core::Tensor::axpby(&mut output, from_output, from_state, x_t)?;
         *x0_hat = output;
         Ok(())

@@ -9,6 +9,9 @@ pub const TRAINING: u64 = 2 << 60;
 /// The order of the data: one stream for each pass over them.
 pub const ORDER: u64 = 3 << 60;
 
+/// Trajectories of a teacher: one stream for each.
+pub const TRAJECTORIES: u64 = 4 << 60;
+
 /// A number in (0, 1) from 32 random bits.
 pub fn unit(bits: u32) -> f64 {
     (f64::from(bits) + 0.5) / 4_294_967_296.0

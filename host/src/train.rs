@@ -1,11 +1,12 @@
 //! Training: Algorithm 3.2 from top to bottom.
 
-use crate::batch::{Batch, Batches};
-use crate::checkpoint::{Description, Model, Progress, hexadecimal, load_state, save_state};
+use crate::batch::Batches;
+use crate::checkpoint::{Description, Model, Progress, State, hexadecimal, load_state, save_state};
 use crate::data::Dataset;
 use crate::error::Error;
+use crate::lesson::{Learner, Lesson};
 use crate::network::{Network, Parameters};
-use crate::operators::{add_in_place, weighted_mean_squared_error};
+use crate::operators::add_in_place;
 use crate::optimiser::{AdamW, OptimiserState};
 use crate::preset::{Preset, TrainingSettings};
 use crate::process::AnyProcess;
@@ -13,19 +14,32 @@ use crate::run_folder::{Metrics, RunFolder};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-/// A training under way.
+/// A training under way: of a network, by a lesson.
 pub struct Training<'a> {
-    preset: &'a Preset,
-    data: &'a Dataset,
-    batches: Batches<'a>,
+    settings: &'a TrainingSettings,
+    description: Description,
+    lesson: Box<dyn Lesson + 'a>,
     network: Box<dyn Network>,
     device: Device,
     parameters: Parameters,
     optimiser: OptimiserState,
     progress: Progress,
+}
+
+/// What a training is about, beside its lesson.
+pub struct Subject<'a> {
+    /// The preset of the network that is trained.
+    pub preset: &'a Preset,
+    /// What its model files say.
+    pub description: Description,
+    /// Everything that fixes the training, as its `config.toml` says it.
+    pub config: String,
+    /// SHA-256 of what is learnt from, so that a run is not continued on anything else.
+    pub fingerprint: String,
 }
 
 /// One update's outcome.
@@ -40,7 +54,7 @@ pub struct Update {
 }
 
 impl<'a> Training<'a> {
-    /// A training from its beginning.
+    /// The training of a preset on data, from its beginning.
     ///
     /// # Errors
     /// Settings that do not fit the data.
@@ -50,15 +64,14 @@ impl<'a> Training<'a> {
         process: &'a AnyProcess,
         device: &Device,
     ) -> Result<Self, Error> {
+        let lesson = Regression::new(preset, data, process)?;
+        let subject = subject(preset, data)?;
         let network = preset.network.build(data.sample_size(), data.classes);
         let parameters = network.initialise(preset.training.seed, device)?;
-        let optimiser = OptimiserState::new(&parameters)?;
-        let progress = Progress::new(preset, fingerprint(data))?;
-        let batches = Batches::new(data, process, preset)?;
-        Ok(Self { preset, data, batches, network, device: device.clone(), parameters, optimiser, progress })
+        Self::of_lesson(subject, Box::new(lesson), parameters, device)
     }
 
-    /// A training from the state that an earlier one saved.
+    /// The same from the state that an earlier one saved.
     ///
     /// # Errors
     /// [`Error::ResumeMismatch`] for another preset or other data than the state's; a state that is damaged.
@@ -69,22 +82,68 @@ impl<'a> Training<'a> {
         process: &'a AnyProcess,
         device: &Device,
     ) -> Result<Self, Error> {
-        let network = preset.network.build(data.sample_size(), data.classes);
-        let (parameters, optimiser, progress) = load_state(state, network.as_ref(), device)?;
+        Self::resume_lesson(state, subject(preset, data)?, device, || {
+            Ok(Box::new(Regression::new(preset, data, process)?))
+        })
+    }
+
+    /// A training of any lesson from its beginning, from given weights.
+    ///
+    /// # Errors
+    /// The tensor library's.
+    pub fn of_lesson(
+        subject: Subject<'a>,
+        lesson: Box<dyn Lesson + 'a>,
+        parameters: Parameters,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let optimiser = OptimiserState::new(&parameters)?;
+        let progress = Progress::new(subject.config, subject.fingerprint);
+        Ok(Self::assemble(subject.preset, subject.description, lesson, parameters, optimiser, progress, device))
+    }
+
+    /// A training of any lesson from the state that an earlier one saved. The lesson, which may be costly, is made once the state is known
+    /// to fit.
+    ///
+    /// # Errors
+    /// As of [`resume`](Self::resume), or those of `lesson`.
+    pub fn resume_lesson(
+        state: &Path,
+        subject: Subject<'a>,
+        device: &Device,
+        lesson: impl FnOnce() -> Result<Box<dyn Lesson + 'a>, Error>,
+    ) -> Result<Self, Error> {
+        let network = build(subject.preset, &subject.description);
+        let State { parameters, optimiser, progress, memory } = load_state(state, network.as_ref(), device)?;
         let mismatch = |reason: &str| {
             let folder = state.parent().unwrap_or(state).to_owned();
             Err(Error::ResumeMismatch { folder, reason: reason.to_owned() })
         };
-        if progress.preset != preset.to_toml()? {
+        if progress.preset != subject.config {
             return mismatch("its checkpoint was trained by other settings than its config.toml says now");
         }
-        if progress.fingerprint != fingerprint(data) {
+        if progress.fingerprint != subject.fingerprint {
             return mismatch(
-                "the data have changed since this training began; restore them, or begin a new run with --out",
+                "what it learns from has changed since this training began; restore it, or begin a new run with --out",
             );
         }
-        let batches = Batches::new(data, process, preset)?;
-        Ok(Self { preset, data, batches, network, device: device.clone(), parameters, optimiser, progress })
+        let mut lesson = lesson()?;
+        lesson.recall(progress.updates, memory);
+        Ok(Self::assemble(subject.preset, subject.description, lesson, parameters, optimiser, progress, device))
+    }
+
+    fn assemble(
+        preset: &'a Preset,
+        description: Description,
+        lesson: Box<dyn Lesson + 'a>,
+        parameters: Parameters,
+        optimiser: OptimiserState,
+        progress: Progress,
+        device: &Device,
+    ) -> Self {
+        let network = build(preset, &description);
+        let (settings, device) = (&preset.training, device.clone());
+        Self { settings, description, lesson, network, device, parameters, optimiser, progress }
     }
 
     /// Updates made so far.
@@ -97,7 +156,7 @@ impl<'a> Training<'a> {
         self.parameters.count()
     }
 
-    /// One update: draw data, times and noise; regress the target; step the weights and their average.
+    /// One update: what the lesson says of a batch; step the weights and their average.
     ///
     /// On the CPU the batch is computed in parts of `training.shard` rows, one thread each, and the gradients are summed in
     /// the order of the parts, so the number of threads does not change a bit.
@@ -105,16 +164,22 @@ impl<'a> Training<'a> {
     /// # Errors
     /// [`Error::Diverged`] when the loss or the gradient is not a number any more.
     pub fn update(&mut self) -> Result<Update, Error> {
-        let (number, training) = (self.optimiser.updates, &self.preset.training);
-        let samples = self.batches.samples_of(number);
+        let (number, training) = (self.optimiser.updates, self.settings);
         let rows = training.batch;
         let part = if self.device.is_cpu() { training.shard } else { rows };
-        let scale = 1.0 / (rows * self.data.sample_size()) as f64;
+        let scale = 1.0 / (rows * self.description.features()) as f64;
+        let learner = Learner {
+            network: self.network.as_ref(),
+            weights: &self.parameters,
+            optimiser: &self.optimiser,
+            device: &self.device,
+        };
+        self.lesson.prepare(number, &learner)?;
 
         let parts: Vec<_> = (0..rows).step_by(part).map(|start| start..(start + part).min(rows)).collect();
-        let batch = |rows| self.batches.part(number, &samples, rows, &self.device);
-        let (loss, gradients) = gradients(self.network.as_ref(), &self.parameters, parts, batch, scale)?;
-        let learning_rate = learning_rate(training, number);
+        let (loss, gradients) =
+            gradients(&self.parameters, parts, |rows| self.lesson.loss(&learner, number, rows, scale))?;
+        let learning_rate = learning_rate(training, number, self.lesson.stage(number, training.steps));
         if !loss.is_finite() {
             return Err(Error::Diverged { step: number + 1 });
         }
@@ -128,7 +193,7 @@ impl<'a> Training<'a> {
     /// Writes the state to resume from, then the model to sample from.
     fn save(&mut self, folder: &RunFolder) -> Result<(), Error> {
         self.progress.updates = self.optimiser.updates;
-        save_state(&folder.state(), &self.parameters, &self.optimiser, &self.progress)?;
+        save_state(&folder.state(), &self.parameters, &self.optimiser, &self.progress, &self.lesson.memory())?;
         self.save_model(folder)
     }
 
@@ -139,7 +204,7 @@ impl<'a> Training<'a> {
             .zip(&self.optimiser.slots)
             .map(|((name, _), slot)| (name.to_owned(), &slot.average))
             .collect();
-        Model::save(&folder.model(), &averages, &Description::new(self.preset, self.data)?)
+        Model::save(&folder.model(), &averages, &self.description)
     }
 
     /// Trains to the preset's number of updates into a run folder; `watch` sees every line of metrics.
@@ -147,7 +212,7 @@ impl<'a> Training<'a> {
     /// # Errors
     /// Divergence, or a file that cannot be written: the checkpoint before it is kept.
     pub fn run(&mut self, folder: &RunFolder, mut watch: impl FnMut(&Metrics)) -> Result<(), Error> {
-        let training = &self.preset.training;
+        let training = self.settings;
         // Wall time is no part of the state, so that the state is a function of the settings alone.
         let before = folder.rewind_metrics(self.optimiser.updates)?.map_or(0.0, |metrics| metrics.seconds);
         let begun = Instant::now();
@@ -181,21 +246,55 @@ impl<'a> Training<'a> {
     }
 }
 
-/// The loss of a batch and its gradient by every weight, in their order. Each part of the batch is made and computed on
-/// one thread; `scale` is the loss's factor on the weighted sum of squares over all of them.
+/// The lesson of an ordinary training: the regression of Algorithm 3.2.
+struct Regression<'a> {
+    batches: Batches<'a>,
+    /// The samples of the update at hand.
+    samples: Vec<u32>,
+}
+
+impl<'a> Regression<'a> {
+    fn new(preset: &'a Preset, data: &'a Dataset, process: &'a AnyProcess) -> Result<Self, Error> {
+        if preset.network.end_level {
+            let reason = "network.end_level = true is for students of average velocity: make one with cargo xtask distill RUN --method average-velocity";
+            return Err(Error::Argument(reason.to_owned()));
+        }
+        Ok(Self { batches: Batches::new(data, process, preset)?, samples: Vec::new() })
+    }
+}
+
+impl Lesson for Regression<'_> {
+    fn prepare(&mut self, update: u64, _learner: &Learner<'_>) -> Result<(), Error> {
+        self.samples = self.batches.samples_of(update);
+        Ok(())
+    }
+
+    fn loss(&self, learner: &Learner<'_>, update: u64, rows: Range<usize>, scale: f64) -> Result<Tensor, Error> {
+        let batch = self.batches.part(update, &self.samples, rows, learner.device)?;
+        batch.loss(learner.network, learner.weights, scale)
+    }
+}
+
+fn subject<'a>(preset: &'a Preset, data: &Dataset) -> Result<Subject<'a>, Error> {
+    let (description, config) = (Description::new(preset, data)?, preset.to_toml()?);
+    Ok(Subject { preset, description, config, fingerprint: fingerprint(data) })
+}
+
+fn build(preset: &Preset, description: &Description) -> Box<dyn Network> {
+    preset.network.build(description.features(), description.classes)
+}
+
+/// The loss of a batch and its gradient by every weight, in their order. Each part of the batch is computed on one thread;
+/// `loss` gives its share of the loss.
 pub(crate) fn gradients<Part: Send>(
-    network: &dyn Network,
     parameters: &Parameters,
     parts: Vec<Part>,
-    batch: impl Fn(Part) -> Result<Batch, Error> + Sync,
-    scale: f64,
+    loss: impl Fn(Part) -> Result<Tensor, Error> + Sync,
 ) -> Result<(f64, Vec<Tensor>), Error> {
     let parts = parts
         .into_par_iter()
         .map(|part| {
-            let batch = batch(part)?;
-            let output = network.forward(parameters, &batch.inputs)?;
-            let loss = weighted_mean_squared_error(&output, &batch.target, &batch.weights, scale)?;
+            let loss = loss(part)?;
             let gradients = loss.backward()?;
             let gradients = parameters.iter().map(|(_, var)| match gradients.get(var.as_tensor()) {
                 Some(gradient) => gradient.contiguous(),
@@ -215,10 +314,11 @@ pub(crate) fn gradients<Part: Send>(
     Ok((loss, gradients))
 }
 
-/// Linear warm-up, then a cosine down to 0.
-fn learning_rate(training: &TrainingSettings, update: u64) -> f64 {
-    let warm = ((update + 1) as f64 / training.warmup.max(1) as f64).min(1.0);
-    let done = update as f64 / training.steps as f64;
+/// Linear warm-up, then a cosine down to 0, over a stage of the training.
+fn learning_rate(training: &TrainingSettings, update: u64, stage: Range<u64>) -> f64 {
+    let since = update - stage.start;
+    let warm = ((since + 1) as f64 / training.warmup.max(1) as f64).min(1.0);
+    let done = since as f64 / (stage.end - stage.start) as f64;
     training.learning_rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
 }
 
@@ -235,7 +335,7 @@ pub(crate) fn adamw(training: &TrainingSettings) -> AdamW {
 }
 
 /// SHA-256 of everything that training sees of the data, in hexadecimal.
-fn fingerprint(data: &Dataset) -> String {
+pub(crate) fn fingerprint(data: &Dataset) -> String {
     let mut hash = Sha256::new();
     for &length in &data.shape {
         hash.update((length as u64).to_le_bytes());

@@ -197,9 +197,8 @@ impl<'a> Own<'a> {
     /// Forward, backward and AdamW on the fixed inputs; the target is 0, as of the mean square.
     fn step(&mut self) -> Result<(), Error> {
         let count: usize = self.parts.iter().map(|part| part.target.elem_count()).sum();
-        let batch = |part: &Batch| Ok(part.clone());
-        let parts = self.parts.iter().collect();
-        let (_, gradients) = gradients(self.network.as_ref(), &self.parameters, parts, batch, 1.0 / count as f64)?;
+        let loss = |part: &Batch| part.loss(self.network.as_ref(), &self.parameters, 1.0 / count as f64);
+        let (_, gradients) = gradients(&self.parameters, self.parts.iter().collect(), loss)?;
         adamw(&self.preset.training).update(&self.parameters, &gradients, &mut self.optimiser, 1e-3)?;
         Ok(())
     }

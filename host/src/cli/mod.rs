@@ -1,6 +1,8 @@
 //! The command line of the host program; people reach it as `cargo xtask`.
 
 mod bench;
+mod distill;
+mod fit;
 pub mod preview;
 mod sample;
 mod train;
@@ -21,6 +23,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Arguments),
+    Distill(distill::Arguments),
     Sample(sample::Arguments),
     Bench(bench::Arguments),
 }
@@ -32,7 +35,7 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return fail("a command is needed: train, sample or bench; `cargo xtask help` explains them");
+            return fail("a command is needed: train, distill, sample or bench; `cargo xtask help` explains them");
         }
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
         Err(help) => {
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Train(arguments) => train::run(&arguments),
+        Command::Distill(arguments) => distill::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -1,22 +1,16 @@
 //! `cargo xtask train`.
 
-use super::{positive, preview};
-use crate::checkpoint::Model;
+use super::fit::conclude;
+use super::positive;
 use crate::data::{self, Dataset};
 use crate::device::DeviceName;
 use crate::error::Error;
-use crate::picture::{loss_plot, sheet};
 use crate::preset::Preset;
 use crate::process::AnyProcess;
-use crate::run_folder::{Metrics, RunFolder};
-use crate::sample::sample;
+use crate::run_folder::RunFolder;
 use crate::train::Training;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::cell::Cell;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// Train a diffusion model.
 ///
@@ -91,49 +85,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         None => RunFolder::create(&out, &preset.to_toml()?)?,
     };
 
-    let parameters = training.parameter_count();
-    eprintln!("{}", introduction(&data, parameters, &folder, training.updates()));
-    let progress = Progress::new(preset.training.steps, training.updates());
-    training.run(&folder, |metrics| progress.show(metrics))?;
-    progress.finish();
-
-    let metrics = folder.read_metrics(preset.training.steps)?;
-    let seconds = metrics.last().map_or(0.0, |m| m.seconds);
-    draw_loss(&folder, &preset, &metrics)?;
-    let model = Model::load(&folder.model(), &device)?;
-    let classes = classes_in_turn(&model, 10 * model.description.classes.max(10));
-    let drawing = Instant::now();
-    let samples = sample(&model, &preset.sampling, &classes, 0, &device)?;
-    let drawing = drawing.elapsed().as_secs_f64();
-    let shape: Vec<usize> = [classes.len()].into_iter().chain(model.description.shape.iter().copied()).collect();
-    sheet::write(&folder.path().join("samples.png"), &samples, &shape, model.description.classes.max(10))?;
-    if arguments.json {
-        let summary = serde_json::json!({
-            "run": folder.path(), "steps": preset.training.steps, "parameters": parameters,
-            "seconds": seconds, "loss": metrics.last().map(|m| m.loss),
-        });
-        crate::say!("{summary}");
-    } else {
-        let labelled = model.description.classes > 0;
-        let shown = classes.iter().map(|class| labelled.then_some(class));
-        let labels = preview::labels(shown, 2 * model.description.classes.max(5));
-        preview::print(&model.description.shape, &samples, &labels);
-        crate::say!(
-            "\ntrained in {seconds:.1} s ({:.2} ms a step), drew {} samples in {drawing:.2} s; see {}",
-            1e3 * seconds / preset.training.steps as f64,
-            classes.len(),
-            folder.path().join("samples.png").display(),
-        );
-        let class = if model.description.classes > 0 { " --class 3" } else { "" };
-        crate::say!("next: cargo xtask sample {}{class} --count 16", folder.path().display());
-    }
-    Ok(())
-}
-
-/// Classes 0, 1, 2, … in turn; "none" for a model without classes.
-fn classes_in_turn(model: &Model, count: usize) -> Vec<u32> {
-    let classes = model.description.classes as u32;
-    (0..count as u32).map(|i| if classes == 0 { 0 } else { i % classes }).collect()
+    eprintln!("{}", introduction(&data, training.parameter_count(), &folder, training.updates()));
+    conclude(&mut training, &folder, &preset, &device, arguments.json)
 }
 
 impl Arguments {
@@ -192,68 +145,4 @@ fn introduction(data: &Dataset, parameters: usize, folder: &RunFolder, updates: 
         data.shape,
         folder.path().display(),
     )
-}
-
-fn draw_loss(folder: &RunFolder, preset: &Preset, metrics: &[Metrics]) -> Result<(), Error> {
-    let points: Vec<(u64, f64)> = metrics.iter().map(|m| (m.step, m.loss)).collect();
-    let smooth = loss_plot::smoothed(&points, 2.0);
-    let name = folder.path().file_name().map(|name| name.display().to_string()).unwrap_or_default();
-    let title = format!("{name}: {} steps of {}", preset.training.steps, preset.training.batch);
-    Ok(loss_plot::write(&folder.path().join("loss.png"), &points, &smooth, &title)?)
-}
-
-/// A bar on a terminal, plain lines elsewhere.
-struct Progress {
-    bar: Option<ProgressBar>,
-    steps: u64,
-    first: u64,
-    begun: Instant,
-    /// The last tenth that a plain line was printed for.
-    shown: Cell<u64>,
-}
-
-impl Progress {
-    fn new(steps: u64, first: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(steps).with_position(first);
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  loss {msg}  {per_sec}  {eta} left");
-            if let Ok(style) = style {
-                bar.set_style(style.with_key(
-                    "per_sec",
-                    |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-                        let _ = write!(out, "{:.0} steps/s", state.per_sec());
-                    },
-                ));
-            }
-            bar.reset_eta();
-            bar
-        });
-        Self { bar, steps, first, begun: Instant::now(), shown: Cell::new(0) }
-    }
-
-    fn show(&self, metrics: &Metrics) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{:.4}", metrics.loss));
-            bar.set_position(metrics.step);
-            return;
-        }
-        // About ten lines for the whole training.
-        let tenth = (self.steps / 10).max(1);
-        let is_new_tenth = metrics.step / tenth > self.shown.replace(metrics.step / tenth);
-        if is_new_tenth || metrics.step == self.steps {
-            let elapsed = self.begun.elapsed().as_secs_f64();
-            let per_second = (metrics.step - self.first) as f64 / elapsed.max(1e-9);
-            let left = (self.steps - metrics.step) as f64 / per_second.max(1e-9);
-            eprintln!(
-                "step {}/{}  loss {:.4}  {per_second:.0} steps/s  {left:.0} s left",
-                metrics.step, self.steps, metrics.loss
-            );
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

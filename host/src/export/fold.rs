@@ -3,7 +3,7 @@
 use super::ExportError;
 use super::folded::{Buffer, Folded, FoldedLayer, FoldedLinear, Kind};
 use crate::checkpoint::Model;
-use crate::network::{ANGLE_FEATURES, Weights, angle_features};
+use crate::network::{Weights, features_of};
 use crate::operators::{Activation, linear};
 use crate::preset::NetworkKind;
 use candle_core::{Device, Result, Tensor};
@@ -15,11 +15,11 @@ const EPSILON: f64 = 1e-5;
 /// With more inputs than these, hardly a bit of a weight would be left in sums that fit 32 bits.
 const MOST_INPUTS: usize = 1 << 15;
 
-/// The model's network for the noise levels of a plan, given as angles.
+/// The model's network for a plan, given as the angles that it is told at each step.
 ///
 /// # Errors
 /// Sizes that an artifact cannot hold.
-pub fn fold(model: &Model, angles: &[f64]) -> std::result::Result<Folded, ExportError> {
+pub fn fold(model: &Model, angles: &[Vec<f64>]) -> std::result::Result<Folded, ExportError> {
     // A dimension is at most as long as the whole sample, so it fits 16 bits.
     let limits = [
         ("dimensions of a sample", model.description.shape.len(), 4, "flatten the samples"),
@@ -44,7 +44,7 @@ const NORMALISED: usize = 2;
 const HIDDEN: usize = 3;
 const OUTPUT: usize = 4;
 
-fn residual_mlp(model: &Model, angles: &[f64]) -> Result<Folded> {
+fn residual_mlp(model: &Model, angles: &[Vec<f64>]) -> Result<Folded> {
     let weights = &model.weights;
     let (features, width) = (model.description.features(), model.preset.network.hidden);
     let buffers =
@@ -93,12 +93,10 @@ fn plain(weight: &Tensor, bias: &Tensor, add: bool) -> FoldedLinear {
 }
 
 /// `silu(W_angle features(angle) + b_angle)` for every step, `[steps, hidden]`.
-fn step_table(weights: &dyn Weights, angles: &[f64]) -> Result<Tensor> {
-    let mut features = vec![0.0; angles.len() * ANGLE_FEATURES];
-    for (row, &angle) in features.chunks_exact_mut(ANGLE_FEATURES).zip(angles) {
-        angle_features(angle, row);
-    }
-    let features = Tensor::from_vec(features, (angles.len(), ANGLE_FEATURES), &Device::Cpu)?;
+fn step_table(weights: &dyn Weights, angles: &[Vec<f64>]) -> Result<Tensor> {
+    let features: Vec<f32> = angles.iter().flat_map(|told| features_of(told)).collect();
+    let width = features.len() / angles.len();
+    let features = Tensor::from_vec(features, (angles.len(), width), &Device::Cpu)?;
     linear(&features, weights.get("angle.weight")?, weights.get("angle.bias")?, Activation::Silu)
 }
 

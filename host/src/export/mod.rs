@@ -34,6 +34,7 @@ use crate::checkpoint::Model;
 use crate::data::Dataset;
 use crate::preset::SamplingSettings;
 use crate::process::AnyProcess;
+use crate::query::Query;
 use crate::sample::plan_for;
 use arena::Arena;
 use folded::{Folded, Kind};
@@ -83,7 +84,8 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
     // Plans end at time 0.
     let end = process.level(0.0)?;
     let plan = freeze::freeze(plan_for(&model.preset, &process, settings)?, end, &process, prediction)?;
-    let angles: Vec<f64> = plan.steps.iter().map(|step| step.level.angle()).collect();
+    let queries = Query::along(&plan.steps, &model.preset, &process)?;
+    let angles: Vec<Vec<f64>> = queries.into_iter().map(|query| query.angles).collect();
     let network = fold::fold(model, &angles)?;
     let calibration = calibrate::calibrate(&network, &plan, settings.clip, description.classes, data)?;
     let quantised = quantise::quantise(&network, &calibration)?;

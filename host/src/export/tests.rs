@@ -46,7 +46,7 @@ fn exported(model: &Model) -> Export {
 fn the_folded_network_is_the_network() {
     for classes in [0, 3] {
         let model = model(classes, &[]);
-        let angles = [0.99, 0.5, 0.013];
+        let angles = [vec![0.99], vec![0.5], vec![0.013]];
         let folded = fold::fold(&model, &angles).unwrap();
         let rows = classes + 1;
         // Of a norm so small that normalisation's epsilon counts, too.
@@ -55,8 +55,8 @@ fn the_folded_network_is_the_network() {
             NoiseStream::new(4, 0).fill(0, &mut states);
             let states = (Tensor::from_vec(states, (rows, 12), &Device::Cpu).unwrap() * scale).unwrap();
             let classes: Vec<u32> = (0..rows as u32).collect();
-            for (step, &angle) in angles.iter().enumerate() {
-                let inputs = Inputs::at_angle(states.clone(), angle, &classes, &Device::Cpu).unwrap();
+            for (step, told) in angles.iter().enumerate() {
+                let inputs = Inputs::at_angles(states.clone(), told, &classes).unwrap();
                 let exact = model.network.forward(&model.weights, &inputs).unwrap();
                 let class = Tensor::from_slice(&classes, rows, &Device::Cpu).unwrap();
                 let mut seen = 0;

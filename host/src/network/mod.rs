@@ -17,7 +17,8 @@ use candle_core::{Device, Result, Tensor};
 pub struct Inputs {
     /// The state over its norm, `x_t / sqrt(alpha^2 + sigma^2)`: f32, `[batch, features]`.
     pub state: Tensor,
-    /// The noise level as [`angle_features`]: f32, `[batch, ANGLE_FEATURES]`.
+    /// The noise level as [`angle_features`], and behind it the level that the step leads to if the network is told of it: f32,
+    /// `[batch, levels * ANGLE_FEATURES]`.
     pub angle: Tensor,
     /// The class of each row, the number of classes standing for "none": u32, `[batch]`.
     pub class: Tensor,
@@ -37,32 +38,37 @@ pub fn angle_features(angle: f64, out: &mut [f32]) {
     }
 }
 
-impl Inputs {
-    /// Inputs from plain numbers: `states` of `batch * features`, one angle and one class for each row.
-    pub fn from_rows(states: Vec<f32>, angles: &[f64], classes: &[u32], device: &Device) -> Result<Self> {
-        let batch = angles.len();
-        let features = states.len() / batch.max(1);
-        let mut angle = vec![0.0; batch * ANGLE_FEATURES];
-        for (row, &a) in angle.chunks_exact_mut(ANGLE_FEATURES).zip(angles) {
-            angle_features(a, row);
-        }
-        Ok(Self {
-            state: Tensor::from_vec(states, (batch, features), device)?,
-            angle: Tensor::from_vec(angle, (batch, ANGLE_FEATURES), device)?,
-            class: Tensor::from_slice(classes, batch, device)?,
-        })
+/// The features of several angles, one behind the other.
+pub fn features_of(angles: &[f64]) -> Vec<f32> {
+    let mut features = vec![0.0; angles.len() * ANGLE_FEATURES];
+    for (row, &angle) in features.chunks_exact_mut(ANGLE_FEATURES).zip(angles) {
+        angle_features(angle, row);
     }
+    features
 }
 
 impl Inputs {
-    /// Inputs of one noise level for all rows: `state` is `[batch, features]`, with one class for each row.
-    pub fn at_angle(state: Tensor, angle: f64, classes: &[u32], device: &Device) -> Result<Self> {
-        let mut features = [0.0; ANGLE_FEATURES];
-        angle_features(angle, &mut features);
+    /// Inputs from plain numbers: `states` of `batch * features`, one class and one angle (or as many as the network is told of) for each row.
+    pub fn from_rows(states: Vec<f32>, angles: &[f64], classes: &[u32], device: &Device) -> Result<Self> {
+        let batch = classes.len();
+        let features = states.len() / batch.max(1);
+        Self::of_states(Tensor::from_vec(states, (batch, features), device)?, features_of(angles), classes)
+    }
+
+    /// Inputs of one noise level for all rows: `state` is `[batch, features]`, with one class for each row; `angles` as many as the network
+    /// is told of.
+    pub fn at_angles(state: Tensor, angles: &[f64], classes: &[u32]) -> Result<Self> {
+        Self::of_states(state, features_of(angles).repeat(classes.len()), classes)
+    }
+
+    /// Inputs of states `[batch, features]` and of [`features_of`] the angles of every row.
+    pub fn of_states(state: Tensor, angles: Vec<f32>, classes: &[u32]) -> Result<Self> {
+        let batch = classes.len();
+        let (levels, device) = (angles.len() / batch.max(1), state.device().clone());
         Ok(Self {
             state,
-            angle: Tensor::from_vec(features.repeat(classes.len()), (classes.len(), ANGLE_FEATURES), device)?,
-            class: Tensor::from_slice(classes, classes.len(), device)?,
+            angle: Tensor::from_vec(angles, (batch, levels), &device)?,
+            class: Tensor::from_slice(classes, batch, &device)?,
         })
     }
 }
@@ -83,9 +89,13 @@ impl NetworkSettings {
     /// The network of these settings for samples of `features` numbers and `classes` classes (0: unconditional).
     pub fn build(&self, features: usize, classes: usize) -> Box<dyn Network> {
         match self.kind {
-            NetworkKind::ResidualMlp => {
-                Box::new(ResidualMlp { features, classes, hidden: self.hidden, blocks: self.blocks })
-            }
+            NetworkKind::ResidualMlp => Box::new(ResidualMlp {
+                features,
+                classes,
+                hidden: self.hidden,
+                blocks: self.blocks,
+                end_level: self.end_level,
+            }),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct ResidualMlp {
     pub hidden: usize,
     /// Residual blocks.
     pub blocks: usize,
+    /// Whether the network is also told the noise level that a step leads to.
+    pub end_level: bool,
 }
 
 impl Network for ResidualMlp {
@@ -32,7 +34,8 @@ impl Network for ResidualMlp {
         };
         linear(&mut list, "input", self.features, self.hidden);
         list.push(("class".to_owned(), vec![self.classes + 1, self.hidden]));
-        linear(&mut list, "angle", ANGLE_FEATURES, self.hidden);
+        let levels = if self.end_level { 2 } else { 1 };
+        linear(&mut list, "angle", levels * ANGLE_FEATURES, self.hidden);
         for block in 0..self.blocks {
             for part in ["scale", "shift"] {
                 list.push((format!("block.{block}.norm.{part}"), vec![self.hidden]));

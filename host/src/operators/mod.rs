@@ -3,6 +3,7 @@
 //! Candle's general operators make one pass over memory each; these fuse what always goes together. On other devices every one of them falls
 //! back to candle's operators. Gradients are tested against candle's and against finite differences.
 
+mod combine_rows;
 mod in_place;
 mod layer_norm;
 mod linear;
@@ -10,6 +11,7 @@ mod loss;
 mod matmul;
 mod vectorised;
 
+pub use combine_rows::combine_rows;
 pub use layer_norm::layer_norm;
 pub use linear::{Activation, linear};
 pub use loss::weighted_mean_squared_error;

@@ -1,0 +1,188 @@
+//! `cargo xtask distill`.
+
+use super::fit::conclude;
+use super::positive;
+use crate::checkpoint::Model;
+use crate::data;
+use crate::device::DeviceName;
+use crate::distill::Rules;
+use crate::distill::settings::{DistillationConfig, DistillationSettings, Method};
+use crate::error::Error;
+use crate::process::AnyProcess;
+use crate::run_folder::RunFolder;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Make a student that draws in one, two or four steps what a trained model draws in many.
+///
+/// The student has half of the teacher's weights unless told otherwise. Its run folder is like a trained one's: it is sampled, exported and
+/// judged by the same commands.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask distill runs/digits                          two steps, into runs/digits-2-steps
+  cargo xtask distill runs/digits --steps 1                one step
+  cargo xtask distill runs/digits --method consistency     another lesson
+  cargo xtask distill runs/digits --guidance 2             the student draws as the teacher does under guidance
+  cargo xtask distill runs/digits --resume                 go on after an interruption
+
+Methods: trajectory (the teacher's whole paths, through all of the student's steps at once), progressive (halving the steps again and again),
+consistency (neighbouring times give the same estimate; sampled with fresh noise between steps), average-velocity (the network is told where a
+step leads). Students of the first two know their own steps alone; the others can be sampled with more or fewer.
+Every setting, with a comment each, stands in host/presets/distillation.toml.")]
+pub struct Arguments {
+    /// The teacher: a run folder, as `train` leaves it
+    #[arg(value_name = "RUN")]
+    teacher: PathBuf,
+    /// Network evaluations of the student for a sample [default: 2]
+    #[arg(long, value_name = "K", value_parser = positive::<u64>)]
+    steps: Option<u64>,
+    /// trajectory, progressive, consistency or average-velocity [default: trajectory]
+    #[arg(long, value_name = "NAME")]
+    method: Option<Method>,
+    /// Width of the student [default: the widest with at most half of the teacher's weights]
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
+    hidden: Option<u64>,
+    /// Residual blocks of the student [default: the teacher's]
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
+    blocks: Option<u64>,
+    /// Guidance of the teacher, which the student learns to do without asking twice [default: 1, none]
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
+    guidance: Option<f64>,
+    /// Weight updates (distillation.updates)
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
+    updates: Option<u64>,
+    /// Seed of weights and noise (distillation.seed)
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Change one setting; may be given several times
+    #[arg(long = "set", value_name = "distillation.KEY=VALUE")]
+    set: Vec<String>,
+    /// cpu, cuda or metal (cuda:1 for the second GPU)
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
+    /// The student's run folder, which must be new [default: RUN-K-steps]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the distillation in the student's run folder, to the very weights of an uninterrupted one
+    #[arg(long)]
+    resume: bool,
+    /// Print a summary as JSON on standard output instead of samples
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let device = arguments.device.open()?;
+    let teacher = Model::load(&teacher_file(&arguments.teacher)?, &device)?;
+    let path = arguments.teacher.canonicalize().map_err(Error::file(&arguments.teacher, "find it"))?;
+    if teacher.preset.network.end_level || teacher.description.distilled.is_some() {
+        let reason = "this run is itself a student: its few steps have nothing to teach; name the teacher's run";
+        return Err(Error::NoRun { folder: arguments.teacher.clone(), reason: reason.to_owned() });
+    }
+    let settings = arguments.settings()?;
+    let config = DistillationConfig { teacher: path, student: settings.student(&teacher)?, settings };
+    let out = arguments.out(config.settings.steps);
+    let resumed = arguments.resume.then(|| RunFolder::open(&out)).transpose()?;
+    let config = match &resumed {
+        Some(folder) => arguments.resumed(folder, config)?,
+        None if !RunFolder::is_vacant(&out)? => return Err(Error::RunExists(out)),
+        None => config,
+    };
+    let process = AnyProcess::new(&teacher.preset.process)?;
+    let data = data::load(&teacher.preset.data.source)?;
+    if data.shape != teacher.description.shape || data.classes != teacher.description.classes {
+        let reason = "the data that this model was trained on have another shape or other classes now; restore them";
+        return Err(Error::NoRun { folder: arguments.teacher.clone(), reason: reason.to_owned() });
+    }
+    let rules = Rules {
+        settings: &config.settings,
+        teacher: &teacher,
+        student: &config.student,
+        process: &process,
+        data: &data,
+    };
+    // The plan is tried before time is spent.
+    crate::sample::check(&config.student, &process, &config.student.sampling)?;
+    let folder = match resumed {
+        Some(folder) => folder,
+        None => RunFolder::create(&out, &config.to_toml()?)?,
+    };
+    let is_begun = folder.state().is_file();
+    let steps = config.settings.steps;
+    eprintln!(
+        "{} teaches a student of {steps} {} by {}, into {}",
+        arguments.teacher.display(),
+        if steps == 1 { "step" } else { "steps" },
+        config.settings.method,
+        folder.path().display()
+    );
+    let mut training = match is_begun {
+        true => rules.resume(&folder.state(), &config.teacher, &device)?,
+        false => rules.begin(&config.teacher, &device)?,
+    };
+    let of: usize = teacher.weights.iter().map(|(_, tensor)| tensor.elem_count()).sum();
+    let from = if is_begun { format!(", resumed at update {}", training.updates()) } else { String::new() };
+    eprintln!("{} parameters instead of {of}{from}", training.parameter_count());
+    conclude(&mut training, &folder, &config.student, &device, arguments.json)
+}
+
+/// The teacher's model.
+fn teacher_file(run: &Path) -> Result<PathBuf, Error> {
+    let path = RunFolder::model_in(run);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let reason = match run.is_dir() {
+        true => "there is no model.safetensors in it; has it been trained?",
+        false => "there is no such run folder; make one with `cargo xtask train`",
+    };
+    Err(Error::NoRun { folder: run.to_owned(), reason: reason.to_owned() })
+}
+
+impl Arguments {
+    fn settings(&self) -> Result<DistillationSettings, Error> {
+        let mut overrides = self.set.clone();
+        let mut set = |key: &str, value: Option<String>| {
+            overrides.extend(value.map(|value| format!("distillation.{key}={value}")));
+        };
+        set("steps", self.steps.map(|steps| steps.to_string()));
+        set("method", self.method.map(|method| method.to_string()));
+        set("hidden", self.hidden.map(|hidden| hidden.to_string()));
+        set("blocks", self.blocks.map(|blocks| blocks.to_string()));
+        set("guidance", self.guidance.map(|guidance| format!("{guidance:?}")));
+        set("updates", self.updates.map(|updates| updates.to_string()));
+        set("seed", self.seed.map(|seed| seed.to_string()));
+        DistillationSettings::new(&overrides)
+    }
+
+    fn out(&self, steps: usize) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| {
+            let name = self.teacher.file_name().map(|name| name.display().to_string()).unwrap_or_default();
+            self.teacher.with_file_name(format!("{name}-{steps}-step{}", if steps == 1 { "" } else { "s" }))
+        })
+    }
+
+    /// The settings that the distillation began with; what the command line adds must agree with them.
+    fn resumed(&self, folder: &RunFolder, asked: DistillationConfig) -> Result<DistillationConfig, Error> {
+        let config = folder.config();
+        let text = std::fs::read_to_string(&config).map_err(Error::file(&config, "read it"))?;
+        let begun = DistillationConfig::parse(&config.display().to_string(), &text)?;
+        let mismatch =
+            |reason: &str| Err(Error::ResumeMismatch { folder: folder.path().to_owned(), reason: reason.to_owned() });
+        if begun.teacher != asked.teacher {
+            return mismatch("this student has another teacher, which its config.toml names");
+        }
+        let defaults = DistillationSettings::new(&[])?;
+        // The steps may be said to name the folder.
+        let is_plain = DistillationSettings { steps: defaults.steps, ..asked.settings.clone() } == defaults;
+        let is_plain = is_plain && (self.steps.is_none() || asked.settings.steps == begun.settings.steps);
+        if is_plain || asked == begun {
+            return Ok(begun);
+        }
+        mismatch(
+            "this distillation began with other settings, which its config.toml keeps; resume it without settings, or begin a new one with --out",
+        )
+    }
+}
