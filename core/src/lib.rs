@@ -18,7 +18,6 @@
 //! | [`forward`] | noise added in one step, or in one jump |
 //! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
 //! | [`plan`], [`ddim`], [`ddpm`], [`consistency`], [`sampler`] | the reverse process |
-//! | [`distillation`] | what a few-step student is taught |
 //! | [`tensor`] | the traits that candle, wgpu and fixed-point buffers implement |
 //! | [`threefry`], [`normal`], [`noise`] | Gaussian noise with the same bits on every machine |
 //! | [`artifact`] | a frozen integer model, read from flash where it lies |
@@ -52,7 +51,6 @@ pub mod consistency;
 pub mod ddim;
 pub mod ddpm;
 pub mod discretise;
-pub mod distillation;
 mod error;
 pub mod exact;
 pub mod forward;

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::network::parameters::FrozenWeights;
 use crate::network::{Network, Parameters};
 use crate::optimiser::{OptimiserState, Slot};
-use crate::preset::Preset;
+use crate::preset::{Preset, SamplingSettings};
 use candle_core::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -112,6 +112,27 @@ impl Model {
     /// Writes `model.safetensors`.
     pub fn save(path: &Path, weights: &[(String, &Tensor)], description: &Description) -> Result<(), Error> {
         write(path, weights, description)
+    }
+
+    /// Whether the model can be sampled by these settings: some students know the noise levels of their own plan alone.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the plan.
+    pub fn accepts(&self, settings: &SamplingSettings) -> Result<(), Error> {
+        let own = &self.preset.sampling;
+        let plan = |settings: &SamplingSettings| {
+            let SamplingSettings { solver, steps, spacing, growth, .. } = *settings;
+            (solver, steps, spacing, growth.to_bits(), settings.eta.to_bits())
+        };
+        match self.description.distilled {
+            Some(method) if method.is_bound_to_its_steps() && plan(settings) != plan(own) => {
+                Err(Error::Argument(format!(
+                    "this student was distilled for {} at the noise levels of its own plan; leave out the solver, steps, eta and spacing, or sample its teacher",
+                    crate::say::counted(own.steps, "step")
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The map from the network's range to the data's units.

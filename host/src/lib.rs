@@ -32,7 +32,7 @@ pub mod process;
 pub mod query;
 pub mod run_folder;
 pub mod sample;
-mod say;
+pub mod say;
 pub mod streams;
 pub mod tensor;
 pub mod train;

@@ -31,6 +31,7 @@ pub fn sample(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
+    model.accepts(settings)?;
     let process = AnyProcess::new(&model.preset.process)?;
     let plan = plan_for(&model.preset, &process, settings)?;
     let queries = Query::along(&plan, &model.preset, &process)?;

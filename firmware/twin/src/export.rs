@@ -30,7 +30,7 @@ Examples:
 pub struct Arguments {
     /// A run folder, as `train` leaves it
     run: PathBuf,
-    /// ddim or ddpm [default: the preset's]
+    /// ddim, ddpm or consistency [default: the preset's]
     #[arg(long, value_name = "NAME")]
     solver: Option<SolverName>,
     /// Network evaluations for a sample [default: the preset's]

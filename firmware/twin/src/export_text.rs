@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use tweedie_host::export::Report;
 use tweedie_host::preset::SamplingSettings;
+use tweedie_host::say::counted;
 
 /// The whole report.
 pub fn text(file: &Path, settings: &SamplingSettings, report: &Report, comparison: &Comparison) -> String {
@@ -24,11 +25,11 @@ fn write_report(
     let bytes = &report.bytes;
     writeln!(
         text,
-        "{}: {} bytes, {} in {} steps\n",
+        "{}: {} bytes, {} in {}\n",
         file.display(),
         grouped(bytes.total),
         settings.solver,
-        report.steps
+        counted(report.steps, "step")
     )?;
     for (what, count) in [
         ("weights", bytes.weights),

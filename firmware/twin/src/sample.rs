@@ -10,6 +10,7 @@ use std::time::Instant;
 use tweedie_host::cli::preview;
 use tweedie_host::data::Scaling;
 use tweedie_host::picture::sheet;
+use tweedie_host::say::counted;
 use tweedie_host::{atomic_file, npy};
 
 /// Draw samples of an artifact, on this machine, with the bits of a microcontroller.
@@ -87,9 +88,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     } else {
         preview::print(&shape[1..], &samples, &preview::labels(classes.iter().copied(), ON_TERMINAL));
         tweedie_host::say!(
-            "\ndrew {} samples in {} steps each, {seconds:.2} s; see {}",
+            "\ndrew {} samples in {} each, {seconds:.2} s; see {}",
             classes.len(),
-            model.steps(),
+            counted(model.steps(), "step"),
             out.join("samples.png").display()
         );
     }

@@ -10,6 +10,7 @@ use crate::distill::settings::{DistillationConfig, DistillationSettings, Method}
 use crate::error::Error;
 use crate::process::AnyProcess;
 use crate::run_folder::RunFolder;
+use crate::say::counted;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -110,11 +111,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         None => RunFolder::create(&out, &config.to_toml()?)?,
     };
     let is_begun = folder.state().is_file();
-    let steps = config.settings.steps;
     eprintln!(
-        "{} teaches a student of {steps} {} by {}, into {}",
+        "{} teaches a student of {} by {}, into {}",
         arguments.teacher.display(),
-        if steps == 1 { "step" } else { "steps" },
+        counted(config.settings.steps, "step"),
         config.settings.method,
         folder.path().display()
     );
@@ -160,7 +160,7 @@ impl Arguments {
     fn out(&self, steps: usize) -> PathBuf {
         self.out.clone().unwrap_or_else(|| {
             let name = self.teacher.file_name().map(|name| name.display().to_string()).unwrap_or_default();
-            self.teacher.with_file_name(format!("{name}-{steps}-step{}", if steps == 1 { "" } else { "s" }))
+            self.teacher.with_file_name(format!("{name}-{}", counted(steps, "step").replace(' ', "-")))
         })
     }
 

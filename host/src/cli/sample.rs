@@ -10,6 +10,7 @@ use crate::picture::sheet;
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
 use crate::run_folder::RunFolder;
 use crate::sample::sample;
+use crate::say::counted;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -36,7 +37,7 @@ pub struct Arguments {
     /// Only this class [default: all in turn]
     #[arg(long, value_name = "C")]
     class: Option<u32>,
-    /// ddim or ddpm [default: the preset's]
+    /// ddim, ddpm or consistency [default: the preset's]
     #[arg(long, value_name = "NAME")]
     solver: Option<SolverName>,
     /// Network evaluations for a sample [default: the preset's]
@@ -117,9 +118,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         let labelled = model.description.classes > 0;
         let labels = preview::labels(classes.iter().map(|class| labelled.then_some(class)), 40);
         preview::print(&model.description.shape, &samples, &labels);
-        let (count, steps) = (classes.len(), settings.steps);
+        let (count, steps) = (classes.len(), counted(settings.steps, "step"));
         crate::say!(
-            "\ndrew {count} samples in {steps} steps each, {seconds:.2} s; see {}",
+            "\ndrew {count} samples in {steps} each, {seconds:.2} s; see {}",
             out.join("samples.png").display()
         );
     }

@@ -4,6 +4,7 @@ use super::fit::conclude;
 use super::positive;
 use crate::data::{self, Dataset};
 use crate::device::DeviceName;
+use crate::distill::settings::DistillationConfig;
 use crate::error::Error;
 use crate::preset::Preset;
 use crate::process::AnyProcess;
@@ -121,6 +122,10 @@ impl Arguments {
     fn resumed_preset(&self, folder: &RunFolder, asked: Preset) -> Result<Preset, Error> {
         let config = folder.config();
         let text = std::fs::read_to_string(&config).map_err(Error::file(&config, "read it"))?;
+        if DistillationConfig::is_students(&text) {
+            let reason = "this is a student's run; go on with it by cargo xtask distill TEACHER --resume";
+            return Err(Error::ResumeMismatch { folder: folder.path().to_owned(), reason: reason.to_owned() });
+        }
         let begun = Preset::parse(&config.display().to_string(), &text, &[])?;
         let says_nothing = self.set.is_empty() && self.steps.is_none() && self.seed.is_none();
         let is_plain = says_nothing && self.data.is_none() && self.preset == "digits";

@@ -1,8 +1,9 @@
 //! Progressive distillation: one step of the student does what two of its teacher do, then the student teaches the next (Salimans and Ho 2022,
 //! Algorithm 2).
 //!
-//! From `teacher_steps` the number is halved until it is the student's. The loss is on the network's own output; where that is `v`, it is the
-//! paper's "SNR + 1" weight of the error of `x0_hat`. Every stage has as many updates, and its learning rate rises and falls once.
+//! From `teacher_steps` the number is halved until it is the student's. The loss is on where the step lands, `|x_s - x_s(teacher)|^2`: of the error of
+//! `v` it is `sin^2` of the angle between the two levels, so that the shortest steps, where a clamped teacher's `v` is steepest, do not drown the
+//! others. Every stage has as many updates, and its learning rate rises and falls once.
 
 use super::Rules;
 use super::jump::{Jump, Rows, Teacher};
@@ -13,17 +14,11 @@ use crate::network::parameters::FrozenWeights;
 use crate::operators::weighted_mean_squared_error;
 use candle_core::Tensor;
 use std::ops::Range;
-use std::sync::Arc;
-use tweedie_core::distillation;
-use tweedie_core::prediction::{Moment, Prediction};
 
 /// One step of a stage's student, and the two of its teacher.
 struct Halving {
     student: Jump,
     teacher: [Jump; 2],
-    /// The student's output from the states before and after.
-    from_state: f32,
-    from_landing: f32,
 }
 
 /// The lesson.
@@ -40,16 +35,10 @@ impl<'a> ProgressiveLesson<'a> {
     /// Plans the stages.
     ///
     /// # Errors
-    /// Times or a prediction that core refuses; fewer updates than stages.
+    /// Times or a prediction that core refuses.
     pub fn new(rules: &'a Rules<'a>) -> Result<Self, Error> {
         let steps = rules.settings.steps;
-        let count = (rules.settings.teacher_steps / steps).ilog2().max(1) as usize;
-        if rules.settings.updates < count as u64 {
-            return Err(Error::Argument(format!(
-                "distillation.updates = {} are fewer than the {count} stages of halving",
-                rules.settings.updates
-            )));
-        }
+        let count = rules.settings.halvings();
         let stages = (0..count).map(|stage| {
             // The first stage's teacher is of the teacher's make, told what that is told.
             let teacher = if stage == 0 { &rules.teacher.preset } else { rules.student };
@@ -70,12 +59,7 @@ impl Halving {
         let student = Jump::new(times[0], times[2], rules.student, rules.process)?;
         let first = Jump::new(times[0], times[1], teacher, rules.process)?;
         let second = Jump::new(times[1], times[2], teacher, rules.process)?;
-        let landing = distillation::target(&student.step)?;
-        let prediction = Prediction::from(rules.student.training.prediction);
-        let output = prediction.from_x0(&Moment::at(rules.process, times[0])?)?;
-        let from_state = (output.from_state + output.from_output * landing.from_state) as f32;
-        let from_landing = (output.from_output * landing.from_output) as f32;
-        Ok(Self { student, teacher: [first, second], from_state, from_landing })
+        Ok(Self { student, teacher: [first, second] })
     }
 }
 
@@ -107,14 +91,11 @@ impl Lesson for ProgressiveLesson<'_> {
             landing =
                 teacher.land(&Rows::new(chosen().map(|halving| &halving.teacher[step])), &landing, &noised.classes)?;
         }
-        let column = |number: &dyn Fn(&Halving) -> f32| -> Arc<[f32]> { chosen().map(number).collect() };
-        let (from_state, from_landing) = (column(&|step| step.from_state), column(&|step| step.from_landing));
-        let target = crate::operators::combine_rows(&from_state, &noised.x, &from_landing, &landing)?;
-
         let rows = Rows::new(chosen().map(|halving| &halving.student));
         let output = rows.output(learner.network, learner.weights, &noised.x, &noised.classes)?;
+        let landed = rows.land(&noised.x, &rows.x0_hat(&noised.x, &output)?)?;
         let weights = Tensor::ones(noised.classes.len(), candle_core::DType::F32, learner.device)?;
-        Ok(weighted_mean_squared_error(&output, &target, &weights, scale)?)
+        Ok(weighted_mean_squared_error(&landed, &landing, &weights, scale)?)
     }
 
     fn stage(&self, update: u64, updates: u64) -> Range<u64> {

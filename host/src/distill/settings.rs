@@ -125,7 +125,19 @@ impl DistillationSettings {
                 self.teacher_steps, self.steps
             ));
         }
+        let stages = self.halvings();
+        if self.method == Method::Progressive && self.updates < stages as u64 {
+            return Err(format!(
+                "distillation.updates = {} must be at least {stages}, one for each halving",
+                self.updates
+            ));
+        }
         Ok(())
+    }
+
+    /// How often progressive distillation halves the teacher's steps, at least once.
+    pub fn halvings(&self) -> usize {
+        (self.teacher_steps / self.steps).max(2).ilog2() as usize
     }
 
     /// The student's preset: the teacher's, but for the network's size, the training and the steps.

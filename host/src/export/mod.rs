@@ -79,6 +79,7 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
             expected_classes: description.classes,
         });
     }
+    model.accepts(settings)?;
     let process = AnyProcess::new(&model.preset.process)?;
     let prediction = Prediction::from(model.preset.training.prediction);
     // Plans end at time 0.

@@ -2,7 +2,7 @@
 //! central differences.
 
 use super::linear::{Activation, linear};
-use super::{layer_norm, loss};
+use super::{combine_rows, layer_norm, loss};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use quickcheck::{Arbitrary, Gen, TestResult, quickcheck};
 use tweedie_core::noise::NoiseStream;
@@ -123,6 +123,18 @@ quickcheck! {
         let spread = operands[0].0.chunks(features.0).map(spread).fold(f32::MAX, f32::min);
         let tolerance = 2e-5 / f64::from(spread.clamp(0.003, 1.0));
         agree(&fused, &plain, &operands, 3, tolerance);
+        true
+    }
+
+    fn steps_of_rows(batch: Size, features: Size, seed: u64) -> bool {
+        let operands = [0, 1].map(|i| (normal(seed, i, &[batch.0, features.0]), vec![batch.0, features.0]));
+        let [a, b] = [2, 3].map(|i| std::sync::Arc::<[f32]>::from(normal(seed, i, &[batch.0])));
+        let fused = |t: &[Tensor]| combine_rows(&a, &t[0], &b, &t[1]);
+        let plain = |t: &[Tensor]| {
+            let column = |numbers: &[f32]| Tensor::from_slice(numbers, (numbers.len(), 1), &Device::Cpu)?.to_dtype(DType::F64);
+            t[0].broadcast_mul(&column(&a)?)? + t[1].broadcast_mul(&column(&b)?)?
+        };
+        agree(&fused, &plain, &operands, 2, 3e-6);
         true
     }
 
