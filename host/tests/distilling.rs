@@ -141,14 +141,14 @@ fn interrupted_anywhere_it_resumes_to_the_same_bytes() {
 }
 
 #[test]
-fn half_of_the_weights_and_settings_that_stay() {
+fn fewer_weights_and_settings_that_stay() {
     let count = |model: &Model| model.weights.iter().map(|(_, tensor)| tensor.elem_count()).sum::<usize>();
     let folder = tempfile::tempdir().unwrap();
     let small = ["updates=1", "trajectories=2", "teacher_steps=4", "batch=2"];
     for (more, steps) in [(&["steps=1"][..], 1), (&["steps=3", "method=\"average-velocity\"", "blocks=2"], 3)] {
         let student = distil(&folder.path().join(steps.to_string()), &[&small, more].concat(), &[]);
         let share = count(&student) as f64 / count(teacher()) as f64;
-        assert!((0.4..=0.5).contains(&share), "{share} of the weights");
+        assert!((0.3..=0.4).contains(&share), "{share} of the weights");
         assert_eq!(student.preset.sampling.steps, steps);
         assert_eq!(student.preset.training.prediction, teacher().preset.training.prediction);
         assert_eq!(student.description.shape, teacher().description.shape);

@@ -31,7 +31,7 @@ const COMMANDS: &[Command] = &[
 const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask train", "train on the digits and draw them in the terminal"),
     ("cargo xtask sample runs/digits --class 3 --count 16", "draw sixteen threes"),
-    ("cargo xtask distill runs/digits", "make a student that draws in two steps, with half the weights"),
+    ("cargo xtask distill runs/digits", "make a student that draws in two steps, with two fifths of the weights"),
     ("cargo xtask train --help", "how to train on your own data"),
     ("cargo xtask export runs/digits -o digits.tweedie", "make an artifact for microcontrollers"),
     ("cargo xtask run digits.tweedie --machine m4", "draw with it on an emulated Cortex-M4"),

@@ -52,6 +52,8 @@ fn whole_samples_agree_bit_for_bit() {
         &["sampling.solver=ddpm", "sampling.clip=false"],
         &["sampling.eta=0.5", "process.schedule=variance-exploding", "network.blocks=0"],
         &["process.schedule=flow-matching", "training.prediction=velocity"],
+        &["sampling.solver=consistency", "sampling.steps=2", "sampling.spacing=exponential"],
+        &["network.end_level=true", "sampling.steps=1"],
     ] {
         let model = untrained::model(overrides);
         let exported = export(&model, &model.preset.sampling, None).unwrap();

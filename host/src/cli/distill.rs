@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Make a student that draws in one, two or four steps what a trained model draws in many.
 ///
-/// The student has half of the teacher's weights unless told otherwise. Its run folder is like a trained one's: it is sampled, exported and
+/// The student has at most two fifths of the teacher's weights unless told otherwise. Its run folder is like a trained one's: it is sampled, exported and
 /// judged by the same commands.
 #[derive(Args)]
 #[command(after_help = "\
@@ -41,7 +41,7 @@ pub struct Arguments {
     /// trajectory, progressive, consistency or average-velocity [default: trajectory]
     #[arg(long, value_name = "NAME")]
     method: Option<Method>,
-    /// Width of the student [default: the widest with at most half of the teacher's weights]
+    /// Width of the student [default: the widest with at most two fifths of the teacher's weights]
     #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     hidden: Option<u64>,
     /// Residual blocks of the student [default: the teacher's]

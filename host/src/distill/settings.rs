@@ -15,7 +15,7 @@ pub struct DistillationSettings {
     pub method: Method,
     /// Network evaluations of the student.
     pub steps: usize,
-    /// Width of the student; 0: the widest with at most half of the teacher's weights.
+    /// Width of the student; 0: the widest with at most two fifths of the teacher's weights.
     pub hidden: usize,
     /// Residual blocks of the student; 0: as many as the teacher's.
     pub blocks: usize,
@@ -156,14 +156,14 @@ impl DistillationSettings {
             let count = |network: &dyn crate::network::Network| -> usize {
                 network.weights().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
             };
-            let half = count(teacher.network.as_ref()) / 2;
+            let share = count(teacher.network.as_ref()) * 2 / 5;
             let (features, classes) = (teacher.description.features(), teacher.description.classes);
             // Multiples of 4, which the device's kernels like; one more is one too many.
             let widest = (1..)
                 .map(|quarter| 4 * quarter)
                 .take_while(|&hidden| {
                     network.hidden = hidden;
-                    count(network.build(features, classes).as_ref()) <= half
+                    count(network.build(features, classes).as_ref()) <= share
                 })
                 .last();
             network.hidden = widest.unwrap_or(4);

@@ -1,4 +1,5 @@
 //! Running the host program as people do, and looking at what it leaves.
+#![allow(dead_code)] // Each test file uses its share.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
