@@ -48,6 +48,8 @@ pub struct QuantisedLinear {
     pub step_bias: Vec<i32>,
     /// `[classes + 1, outputs]`, or none.
     pub class_bias: Vec<i32>,
+    /// What 1 stands for before the activation.
+    pub pre_activation_unit: f64,
     /// Mean square of the exact output around its mean, over that of the error which the rounding of weights makes.
     pub weights_signal_to_noise: f64,
 }
@@ -182,6 +184,7 @@ fn quantise_linear(
     };
     let total = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>();
     Ok(QuantisedLinear {
+        pre_activation_unit: z_scale,
         step_bias: across(|row| &row.step_bias),
         class_bias: across(|row| &row.class_bias),
         weights_signal_to_noise: total(|row| row.signal) / total(|row| row.noise),

@@ -74,6 +74,10 @@ pub struct LayerReport {
     pub inputs: usize,
     /// Outputs.
     pub outputs: usize,
+    /// What 1 stands for in the 16-bit numbers of its output.
+    pub unit: f64,
+    /// The same before the activation; none for normalisation.
+    pub pre_activation_unit: Option<f64>,
     /// The exact output's variance over that of the error made by rounding this layer's weights alone, in dB; none for normalisation.
     pub weights_db: Option<f64>,
     /// What the integer network leaves in this layer's output against the float network, all earlier errors included, in dB.
@@ -144,20 +148,20 @@ pub(super) fn measure(
         .iter()
         .zip(&quantised.layers)
         .zip(&compared)
-        .map(|((layer, quantised), compared)| {
-            let (weights_db, least_margin) = match quantised {
-                Quantised::Linear(linear) => {
-                    (Some(decibels(linear.weights_signal_to_noise)), prove::least_margin(linear))
-                }
-                Quantised::Normalise { .. } => (None, None),
+        .map(|((layer, own), compared)| {
+            let linear = match own {
+                Quantised::Linear(linear) => Some(linear),
+                Quantised::Normalise { .. } => None,
             };
             LayerReport {
                 name: layer.name.clone(),
                 inputs: network.buffers[layer.input].length,
                 outputs: network.buffers[layer.output].length,
-                weights_db,
+                unit: quantised.scales[layer.output],
+                pre_activation_unit: linear.map(|linear| linear.pre_activation_unit),
+                weights_db: linear.map(|linear| decibels(linear.weights_signal_to_noise)),
                 cumulative_db: compared.decibels(),
-                least_margin,
+                least_margin: linear.and_then(prove::least_margin),
             }
         })
         .collect();

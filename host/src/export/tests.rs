@@ -106,6 +106,11 @@ fn the_report_adds_up_to_the_file() {
         assert_eq!(bytes.step_and_class_biases, 4 * 22 * (20 + class_rows));
         assert_eq!(export.report.multiply_accumulates, 20 * (2 * 12 * 22 + 4 * 22 * 22));
         assert_eq!(export.report.arena_bytes, 2 * 3 * 24);
+        // The output has 12 fractional bits; 22 normalised numbers, none above their root, have 12 as well.
+        let units: Vec<_> = export.report.layers.iter().map(|layer| (layer.unit, layer.pre_activation_unit)).collect();
+        assert_eq!((units[7], units[1]), ((1.0 / 4096.0, Some(1.0 / 4096.0)), (1.0 / 4096.0, None)));
+        // The first layer and both blocks' second ones write the same buffer.
+        assert!(units[0] == units[3] && units[0] == units[6] && units[0].0 > 0.0);
     }
 }
 
