@@ -24,9 +24,10 @@ pub struct Evaluation {
     pub settings: Settings,
     /// The classifier whose features and opinions are used, or why there is none.
     pub judge: Stated<JudgeSummary>,
-    /// The training rows in the place of samples: the floor of distances, the ceiling of precision and recall; and the held-out rows'
-    /// own memorisation ratios, since real strangers can look alike too.
-    pub real: RealScores,
+    /// Real rows in the place of samples. Distances, precision and recall are those of the training rows: the floor of the first, about
+    /// the best of the others. Agreement and memorisation are those of the held-out rows: how often the judges err, and how often real
+    /// strangers look like copies.
+    pub real: Scores<f64>,
     /// The samples' scores, by rising numbers of steps; at least one entry.
     pub by_steps: Vec<StepScores>,
     /// The variational bound, or why there is none.
@@ -151,65 +152,50 @@ pub struct StepScores {
     pub is_default: bool,
     /// Seconds for drawing all samples of all seeds.
     pub seconds: f64,
-    /// Compared in pixels.
-    pub pixels: SpaceScores,
-    /// Compared in the judge's features; `None` without a judge.
-    pub features: Option<SpaceScores>,
-    /// Share of samples that are of the class they were asked for, 0 to 1; `None` without classes.
-    pub agreement: Option<Agreement>,
-    /// Shares of samples that are copies of training rows.
-    pub memorised: Memorised<Interval>,
+    /// The samples' scores.
+    pub scores: Scores<Interval>,
 }
 
-/// How near samples come to held-out rows in one space.
+/// All scores of one set of rows; `Value` is a number, or an [`Interval`] over several sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SpaceScores {
+pub struct Scores<Value> {
+    /// Compared with the held-out rows in pixels.
+    pub pixels: SpaceScores<Value>,
+    /// Compared with the held-out rows in the judge's features; `None` without a judge.
+    pub features: Option<SpaceScores<Value>>,
+    /// Share of rows that are of their class, or of the class they were asked for; `None` without classes.
+    pub agreement: Option<Agreement<Value>>,
+    /// Shares of rows that are copies of training rows.
+    pub memorised: Memorised<Value>,
+}
+
+/// How near rows come to the held-out rows in one space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpaceScores<Value> {
     /// Frechet distance to the held-out rows, at least 0.
-    pub frechet: Interval,
-    /// Share of samples that lie among the held-out rows, 0 to 1.
-    pub precision: Interval,
-    /// Share of held-out rows that lie among the samples, 0 to 1.
-    pub recall: Interval,
+    pub frechet: Value,
+    /// Share of rows that lie among the held-out rows, 0 to 1.
+    pub precision: Value,
+    /// Share of held-out rows that lie among the rows, 0 to 1.
+    pub recall: Value,
 }
 
-/// Class agreement, by two judges that err differently.
+/// Class agreement, 0 to 1, by two judges that err differently.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Agreement {
+pub struct Agreement<Value> {
     /// By the classifier.
-    pub judge: Interval,
+    pub judge: Value,
     /// By the three nearest training rows in pixels.
-    pub neighbours: Interval,
+    pub neighbours: Value,
 }
 
 /// Shares that count as memorised, 0 to 1, by either criterion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Memorised<Share> {
+pub struct Memorised<Value> {
     /// At most a third as far, in pixels, from the nearest training row as from the second nearest.
-    pub by_distance: Share,
-    /// Cosine similarity above 3/5 with some training row, in whitened features; `None` without a judge.
-    pub by_cosine: Option<Share>,
-}
-
-/// What real rows score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RealScores {
-    /// The training rows against the held-out rows, in pixels.
-    pub pixels: RealSpaceScores,
-    /// The same in the judge's features; `None` without a judge.
-    pub features: Option<RealSpaceScores>,
-    /// The held-out rows, as if they were samples: what strangers score by chance.
-    pub memorised: Memorised<f64>,
-}
-
-/// [`SpaceScores`] of real rows, of which there is one set only.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RealSpaceScores {
-    /// Frechet distance of the training rows to the held-out rows: the floor.
-    pub frechet: f64,
-    /// Share of training rows among the held-out rows.
-    pub precision: f64,
-    /// Share of held-out rows among the training rows.
-    pub recall: f64,
+    pub by_distance: Value,
+    /// Cosine similarity above 3/5 with some training row, in the judge's whitened detail features; `None` without a judge.
+    pub by_cosine: Option<Value>,
 }
 
 /// The variational bound on the negative log-likelihood of held-out rows.
