@@ -4,6 +4,16 @@
 //! |---|---|
 //! | [`evaluation`] | all that a judgement says: `eval.json` |
 
+pub mod bound;
+pub mod classifier;
+pub mod data_levels;
 pub mod evaluation;
+pub mod frechet;
+pub mod interval;
+pub mod memorisation;
+pub mod neighbours;
+pub mod panel;
+pub mod precision_recall;
+pub mod real_rows;
 
 pub use evaluation::{Evaluation, Gallery};
