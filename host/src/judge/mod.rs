@@ -15,5 +15,6 @@ pub mod neighbours;
 pub mod panel;
 pub mod precision_recall;
 pub mod real_rows;
+pub mod report;
 
 pub use evaluation::{Evaluation, Gallery};
