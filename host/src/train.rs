@@ -4,6 +4,7 @@ use crate::batch::{Batch, Batches};
 use crate::checkpoint::{Description, Model, Progress, hexadecimal, load_state, save_state};
 use crate::data::Dataset;
 use crate::error::Error;
+use crate::network::parameters::FrozenWeights;
 use crate::network::{Network, Parameters};
 use crate::operators::{add_in_place, weighted_mean_squared_error};
 use crate::optimiser::{AdamW, OptimiserState};
@@ -132,6 +133,21 @@ impl<'a> Training<'a> {
         self.save_model(folder)
     }
 
+    /// The model as it is now, to sample from without a file; later updates do not change it.
+    ///
+    /// # Errors
+    /// A device that cannot copy weights.
+    pub fn model(&self) -> Result<Model, Error> {
+        let averages = self.parameters.iter().zip(&self.optimiser.slots);
+        let averages = averages.map(|((name, _), slot)| Ok((name.to_owned(), slot.average.copy()?)));
+        Ok(Model {
+            network: self.preset.network.build(self.data.sample_size(), self.data.classes),
+            weights: FrozenWeights::new(averages.collect::<candle_core::Result<_>>()?),
+            preset: self.preset.clone(),
+            description: Description::new(self.preset, self.data)?,
+        })
+    }
+
     fn save_model(&self, folder: &RunFolder) -> Result<(), Error> {
         let averages: Vec<(String, &Tensor)> = self
             .parameters
@@ -235,7 +251,7 @@ pub(crate) fn adamw(training: &TrainingSettings) -> AdamW {
 }
 
 /// SHA-256 of everything that training sees of the data, in hexadecimal.
-fn fingerprint(data: &Dataset) -> String {
+pub(crate) fn fingerprint(data: &Dataset) -> String {
     let mut hash = Sha256::new();
     for &length in &data.shape {
         hash.update((length as u64).to_le_bytes());

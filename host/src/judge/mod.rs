@@ -6,6 +6,7 @@
 
 pub mod bound;
 pub mod classifier;
+pub mod curve;
 pub mod data_levels;
 pub mod evaluation;
 pub mod frechet;
