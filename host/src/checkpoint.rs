@@ -109,6 +109,11 @@ impl Model {
         write(path, weights, description)
     }
 
+    /// The number of weights.
+    pub fn parameter_count(&self) -> usize {
+        self.weights.iter().map(|(_, weight)| weight.elem_count()).sum()
+    }
+
     /// The map from the network's range to the data's units.
     pub fn scaling(&self) -> Scaling {
         Scaling { offset: self.description.offset, scale: self.description.scale }

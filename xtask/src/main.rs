@@ -19,6 +19,7 @@ use cli::{Command, Run, UsageError};
 const COMMANDS: &[Command] = &[
     Command::new("train", "train a model; with no argument, on the embedded 8x8 digits", Run::Host),
     Command::new("sample", "draw samples from a trained model or an artifact", Run::Host),
+    Command::new("eval", "judge a trained model or an artifact: quality, copies, cost of quantisation", Run::Host),
     Command::new("export", "turn a trained model into an artifact for microcontrollers", Run::Host),
     Command::new("run", "draw samples of an artifact on an emulated microcontroller", Run::Host),
     Command::new("flash", "put an artifact on a real microcontroller and watch it draw", Run::Host),
@@ -30,6 +31,7 @@ const COMMANDS: &[Command] = &[
 const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask train", "train on the digits and draw them in the terminal"),
     ("cargo xtask sample runs/digits --class 3 --count 16", "draw sixteen threes"),
+    ("cargo xtask eval runs/digits", "how good is it, and does it copy?"),
     ("cargo xtask train --help", "how to train on your own data"),
     ("cargo xtask export runs/digits -o digits.tweedie", "make an artifact for microcontrollers"),
     ("cargo xtask run digits.tweedie --machine m4", "draw with it on an emulated Cortex-M4"),

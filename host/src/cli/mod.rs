@@ -1,6 +1,7 @@
 //! The command line of the host program; people reach it as `cargo xtask`.
 
 mod bench;
+pub mod eval;
 pub mod preview;
 mod sample;
 mod train;
@@ -22,6 +23,7 @@ struct Arguments {
 enum Command {
     Train(train::Arguments),
     Sample(sample::Arguments),
+    Eval(eval::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -32,7 +34,7 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return fail("a command is needed: train, sample or bench; `cargo xtask help` explains them");
+            return fail("a command is needed: train, sample, eval or bench; `cargo xtask help` explains them");
         }
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
         Err(help) => {
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

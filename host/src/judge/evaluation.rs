@@ -161,7 +161,8 @@ pub struct StepScores {
 pub struct Scores<Value> {
     /// Compared with the held-out rows in pixels.
     pub pixels: SpaceScores<Value>,
-    /// Compared with the held-out rows in the judge's features; `None` without a judge.
+    /// Compared with the held-out rows in the judge's features; `None` without a judge. Its precision is that of shapes: the judge has been taught
+    /// to look through noise, so that noise passes for precise here and only here.
     pub features: Option<SpaceScores<Value>>,
     /// Share of rows that are of their class, or of the class they were asked for; `None` without classes.
     pub agreement: Option<Agreement<Value>>,
@@ -187,6 +188,8 @@ pub struct Agreement<Value> {
     pub judge: Value,
     /// By the three nearest training rows in pixels.
     pub neighbours: Value,
+    /// By the classifier, class by class; `None` for a class without rows.
+    pub by_class: Vec<Option<Value>>,
 }
 
 /// Shares that count as memorised, 0 to 1, by either criterion.

@@ -44,6 +44,9 @@ impl Scores<Interval> {
         let all = |value: &dyn Fn(&Scores<f64>) -> f64| Interval::of(sets.iter().map(value).collect());
         let features = |value: fn(&SpaceScores<f64>) -> f64| over(&|set| set.features.as_ref().map(value));
         let agreement = |value: fn(&Agreement<f64>) -> f64| over(&|set| set.agreement.as_ref().map(value));
+        let classes = sets.iter().filter_map(|set| set.agreement.as_ref()).map(|by| by.by_class.len()).max();
+        let of_class = |class: usize| over(&|set| set.agreement.as_ref().and_then(|by| *by.by_class.get(class)?));
+        let by_class = (0..classes.unwrap_or(0)).map(of_class);
         Self {
             pixels: SpaceScores {
                 frechet: all(&|set| set.pixels.frechet),
@@ -56,7 +59,7 @@ impl Scores<Interval> {
                 .map(|((frechet, precision), recall)| SpaceScores { frechet, precision, recall }),
             agreement: agreement(|by| by.judge)
                 .zip(agreement(|by| by.neighbours))
-                .map(|(judge, neighbours)| Agreement { judge, neighbours }),
+                .map(|(judge, neighbours)| Agreement { judge, neighbours, by_class: by_class.collect() }),
             memorised: Memorised {
                 by_distance: all(&|set| set.memorised.by_distance),
                 by_cosine: over(&|set| set.memorised.by_cosine),
@@ -97,12 +100,14 @@ mod tests {
         let set = |frechet: f64| Scores {
             pixels: SpaceScores { frechet, precision: 0.5, recall: 0.25 },
             features: None,
-            agreement: Some(Agreement { judge: 1.0, neighbours: frechet }),
+            agreement: Some(Agreement { judge: 1.0, neighbours: frechet, by_class: vec![None, Some(frechet)] }),
             memorised: Memorised { by_distance: 0.0, by_cosine: None },
         };
         let scores = Scores::over_seeds(&[set(1.0), set(3.0)]);
         assert_eq!(scores.pixels.frechet.values, [1.0, 3.0]);
-        assert_eq!(scores.agreement.unwrap().neighbours.mean, 2.0);
+        let agreement = scores.agreement.unwrap();
+        assert_eq!(agreement.neighbours.mean, 2.0);
+        assert_eq!(agreement.by_class, [None, Some(Interval::of(vec![1.0, 3.0]))]);
         assert!(scores.features.is_none() && scores.memorised.by_cosine.is_none());
     }
 }

@@ -96,7 +96,8 @@ impl Panel {
             let opinions = bench.classifier.opinions(&held_out.samples, held_out.sample_size())?;
             self.real.memorised.by_cosine = Some(bench.copies.share_of_copies(&opinions.details, labels)?);
             let neighbours = self.agreement_of_neighbours(&nearest, labels);
-            self.real.agreement = Some(Agreement { judge: bench.accuracy, neighbours });
+            let by_class = share_equal_by_class(&opinions.classes, labels, bench.classifier.classes());
+            self.real.agreement = Some(Agreement { judge: bench.accuracy, neighbours, by_class });
         }
         Ok(())
     }
@@ -153,7 +154,8 @@ impl Panel {
             let of_seen = self.rows.seen.labels.as_deref().unwrap_or_default();
             let votes: Vec<u32> = near.iter().map(|near| vote(near, of_seen)).collect();
             let neighbours = share_equal(&votes, classes);
-            scores.agreement = Some(Agreement { judge: share_equal(&opinions, classes), neighbours });
+            let by_class = share_equal_by_class(&opinions, classes, bench.classifier.classes());
+            scores.agreement = Some(Agreement { judge: share_equal(&opinions, classes), neighbours, by_class });
         }
         Ok(Verdict { scores, nearest: near.into_iter().map(|[first, second, _]| [first, second]).collect() })
     }
@@ -172,4 +174,129 @@ fn share_of_copies(nearest: &[[Near; 3]]) -> f64 {
 
 fn share_equal(a: &[u32], b: &[u32]) -> f64 {
     a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len().max(1) as f64
+}
+
+/// [`share_equal`] of the rows of each class of `b`; `None` for a class without rows.
+fn share_equal_by_class(a: &[u32], b: &[u32], classes: usize) -> Vec<Option<f64>> {
+    let mut counts = vec![(0_usize, 0_usize); classes];
+    for (a, &b) in a.iter().zip(b) {
+        let (all, equal) = &mut counts[b as usize];
+        *all += 1;
+        *equal += usize::from(*a == b);
+    }
+    counts.into_iter().map(|(all, equal)| (all > 0).then(|| equal as f64 / all as f64)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_class_by_class() {
+        assert_eq!(share_equal_by_class(&[0, 1, 2, 2], &[0, 2, 2, 2], 3), [Some(1.0), None, Some(2.0 / 3.0)]);
+    }
+    use crate::data::Dataset;
+    use crate::judge::classifier::tests::judge;
+    use crate::judge::series::classes_in_turn;
+    use std::sync::OnceLock;
+    use tweedie_core::noise::NoiseStream;
+
+    fn panel() -> &'static Panel {
+        static PANEL: OnceLock<Panel> = OnceLock::new();
+        PANEL.get_or_init(|| Panel::new(RealRows::load("digits", None).unwrap(), Some(judge().clone())).unwrap())
+    }
+
+    fn noise(count: usize) -> Vec<f32> {
+        let mut values = vec![0.0_f32; count * 64];
+        NoiseStream::new(0, 0).fill(0, &mut values);
+        values.iter().map(|value| value.clamp(-1.0, 1.0)).collect()
+    }
+
+    #[test]
+    fn real_rows_score_as_real_rows() {
+        let real = panel().real();
+        assert!((real.pixels.frechet - 0.985).abs() < 5e-4, "{real:?}");
+        let features = real.features.as_ref().unwrap();
+        assert!(features.precision > 0.8 && features.recall > 0.8, "{real:?}");
+        let agreement = real.agreement.as_ref().unwrap();
+        assert!(agreement.judge >= 0.95 && agreement.neighbours >= 0.95, "{real:?}");
+        // No held-out row is a copy; by cosine one in ten looks like one, and more would make the criterion worthless.
+        assert_eq!(real.memorised.by_distance, 0.0);
+        assert!(real.memorised.by_cosine.unwrap() < 0.15, "{real:?}");
+    }
+
+    #[test]
+    fn the_training_set_itself_is_memorised() {
+        let training = Dataset::digits().unwrap();
+        let scores = panel().score(&training.samples, training.labels.as_ref().unwrap()).unwrap().scores;
+        assert_eq!((scores.memorised.by_distance, scores.memorised.by_cosine), (1.0, Some(1.0)));
+        // Nothing else gives it away: it is as near to the held-out rows as can be.
+        assert_eq!(scores.pixels, panel().real().pixels);
+        assert_eq!(scores.features, panel().real().features);
+        assert!(scores.agreement.unwrap().judge > 0.99);
+    }
+
+    #[test]
+    fn noise_is_called_noise() {
+        let scores = panel().score(&noise(1000), &classes_in_turn(1000, 10)).unwrap().scores;
+        let (floor, features) = (panel().real(), scores.features.as_ref().unwrap());
+        assert!(scores.pixels.frechet > 20.0 * floor.pixels.frechet, "{scores:?}");
+        assert!(features.frechet > 20.0 * floor.features.as_ref().unwrap().frechet, "{scores:?}");
+        // Not in features, which have been taught to look through noise.
+        assert_eq!(scores.pixels.precision, 0.0, "{scores:?}");
+        assert!(scores.pixels.recall < 0.1, "{scores:?}");
+        let agreement = scores.agreement.unwrap();
+        assert!((0.05..0.15).contains(&agreement.judge) && (0.05..0.15).contains(&agreement.neighbours));
+        assert_eq!((scores.memorised.by_distance, scores.memorised.by_cosine), (0.0, Some(0.0)));
+    }
+
+    #[test]
+    fn one_repeated_image_is_no_variety() {
+        let held_out = Dataset::digits_held_out().unwrap();
+        let samples = held_out.sample(0).repeat(500);
+        let scores = panel().score(&samples, &classes_in_turn(500, 10)).unwrap().scores;
+        let (floor, features) = (panel().real(), scores.features.as_ref().unwrap());
+        assert!(scores.pixels.frechet > 20.0 * floor.pixels.frechet, "{scores:?}");
+        // Each copy is precise, and they cover next to nothing: the row that they are of.
+        assert_eq!((scores.pixels.precision, features.precision), (1.0, 1.0));
+        assert_eq!((scores.pixels.recall, features.recall), (1.0 / 450.0, 1.0 / 450.0));
+        assert_eq!(scores.agreement.unwrap().judge, 0.1);
+    }
+
+    #[test]
+    fn a_verdict_does_not_depend_on_threads() {
+        let (samples, classes) = (noise(300), classes_in_turn(300, 10));
+        let by = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| panel().score(&samples, &classes)).unwrap().scores
+        };
+        assert_eq!(by(1), by(3));
+    }
+
+    #[test]
+    fn rows_without_classes_are_judged_in_pixels_alone() {
+        let mut rows = RealRows::load("digits", None).unwrap();
+        for part in [&mut rows.training, &mut rows.held_out, &mut rows.seen] {
+            (part.labels, part.classes) = (None, 0);
+        }
+        let panel = Panel::new(rows, None).unwrap();
+        let Verdict { scores, nearest } = panel.score(&noise(100), &[0; 100]).unwrap();
+        assert!(panel.judge().is_none() && panel.real().features.is_none() && panel.real().agreement.is_none());
+        assert!(scores.features.is_none() && scores.agreement.is_none() && scores.memorised.by_cosine.is_none());
+        assert_eq!((scores.memorised.by_distance, nearest.len()), (0.0, 100));
+    }
+
+    #[test]
+    fn copies_of_rows_held_out_from_the_judge_alone_are_found() {
+        let mut rows = RealRows::load("digits", None).unwrap();
+        // As if there were no other rows: the model has seen the held-out ones too.
+        (rows.held_out_seen, rows.seen.samples) = (true, [rows.seen.samples, rows.held_out.samples.clone()].concat());
+        let labels = [rows.training.labels.as_deref(), rows.held_out.labels.as_deref()];
+        rows.seen.labels = Some(labels.map(Option::unwrap_or_default).concat());
+        let held_out = rows.held_out.clone();
+        let panel = Panel::new(rows, Some(judge().clone())).unwrap();
+        let scores = panel.score(&held_out.samples, held_out.labels.as_ref().unwrap()).unwrap().scores;
+        assert_eq!((scores.memorised.by_distance, scores.memorised.by_cosine), (1.0, Some(1.0)));
+        assert_eq!(panel.real().memorised.by_distance, 0.0);
+    }
 }

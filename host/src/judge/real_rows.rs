@@ -1,7 +1,6 @@
 //! The real rows that a model is judged by: those it has seen, and those it has not.
 
 use super::evaluation::DataSummary;
-use crate::checkpoint::Description;
 use crate::data::{self, Dataset};
 use crate::error::Error;
 use std::path::{Path, PathBuf};
@@ -66,14 +65,13 @@ impl RealRows {
     ///
     /// # Errors
     /// One sentence if they are not.
-    pub fn check(&self, model: &Description) -> Result<(), Error> {
+    pub fn check(&self, model_shape: &[usize], model_classes: usize) -> Result<(), Error> {
         let Dataset { name, shape, classes, .. } = &self.seen;
-        if *shape == model.shape && *classes == model.classes {
+        if shape == model_shape && *classes == model_classes {
             return Ok(());
         }
         Err(Error::Argument(format!(
-            "{name} holds samples of shape {shape:?} in {classes} classes, the model draws {:?} in {}; give the data it was trained on with --data",
-            model.shape, model.classes
+            "{name} holds samples of shape {shape:?} in {classes} classes, the model draws {model_shape:?} in {model_classes}; give the data it was trained on with --data"
         )))
     }
 

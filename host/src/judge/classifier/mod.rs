@@ -162,7 +162,7 @@ fn gradients(
     for (row, target) in (first..first + ROWS).zip(targets.chunks_exact_mut(classes)) {
         let [which, strength, ..] = stream.bits(0, row as u64).map(streams::unit);
         let index = (which * data.len() as f64) as usize;
-        // Draw 0 of normal numbers and of bits are apart; each row has a draw of its own.
+        // Bits and normal numbers of one draw are apart; each row has a draw of its own.
         stream.fill(row as u32, &mut noise);
         let strength = (MOST_NOISE * strength) as f32;
         rows.extend(data.sample(index).iter().zip(&noise).map(|(x, z)| x + strength * z));
@@ -182,12 +182,12 @@ fn gradients(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::sync::OnceLock;
 
-    /// Trained once for all tests here.
-    fn judge() -> &'static Classifier {
+    /// The digits' judge, trained once for all tests.
+    pub(in crate::judge) fn judge() -> &'static Classifier {
         static JUDGE: OnceLock<Classifier> = OnceLock::new();
         JUDGE.get_or_init(|| Classifier::train(&Dataset::digits().unwrap(), |_| {}).unwrap())
     }
