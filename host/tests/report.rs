@@ -16,7 +16,11 @@ fn scores<V>(value: fn(f64) -> V, frechet: f64, copies: f64) -> Scores<V> {
     Scores {
         pixels: space(frechet),
         features: Some(space(3.0 * frechet)),
-        agreement: Some(Agreement { judge: value(0.981), neighbours: value(0.975) }),
+        agreement: Some(Agreement {
+            judge: value(0.981),
+            neighbours: value(0.975),
+            by_class: (0..10).map(|class| (class != 7).then(|| value(0.99 - 0.004 * f64::from(class)))).collect(),
+        }),
         memorised: Memorised { by_distance: value(copies), by_cosine: Some(value(2.0 * copies)) },
     }
 }
@@ -175,8 +179,8 @@ fn every_figure_stands_on_the_page() {
     let by_steps = document.descendants().find(|node| node.has_tag_name("tbody")).unwrap();
     let rows: Vec<_> = by_steps.children().collect();
     assert_eq!(rows.len(), evaluation.by_steps.len() + 1, "one for each number of steps, and the real rows");
-    // Five plots over steps, one of the bound.
-    assert_eq!(document.descendants().filter(|node| node.attribute("role") == Some("img")).count(), 6);
+    // Five plots over steps, one over classes, one of the bound.
+    assert_eq!(document.descendants().filter(|node| node.attribute("role") == Some("img")).count(), 7);
 }
 
 #[test]
@@ -229,11 +233,16 @@ fn the_verdict_follows_the_figures() {
     let own = 4;
     assert_eq!(verdict(&|_| ()), (Mark::Good, "A good model: it passes every check below.".into()));
     let far = verdict(&|e| e.by_steps[own].scores.pixels.frechet.mean = 0.985 * 2.0);
-    assert_eq!(far, (Mark::Fair, "Usable, with a reservation: likeness to real data.".into()));
+    assert_eq!(far, (Mark::Fair, "Usable, with reservations about likeness.".into()));
     assert_eq!(verdict(&|e| e.by_steps[own].scores.pixels.frechet.mean = 4.0).0, Mark::Poor);
     assert_eq!(verdict(&|e| e.by_steps[own].scores.pixels.frechet.mean = f64::NAN).0, Mark::Poor);
     let copies = verdict(&|e| e.by_steps[own].scores.memorised.by_distance.mean = 0.9);
-    assert_eq!(copies, (Mark::Poor, "Not to be relied on: no copies.".into()));
+    assert_eq!(copies, (Mark::Poor, "Not to be relied on, because of copying.".into()));
+    let both = verdict(&|e| {
+        e.by_steps[own].scores.memorised.by_distance.mean = 0.9;
+        e.by_steps[own].scores.features.as_mut().unwrap().recall.mean = 0.1;
+    });
+    assert_eq!(both.1, "Not to be relied on, because of copying and variety.");
     // Strangers that look alike are no copies.
     let chance = verdict(&|e| {
         e.by_steps[own].scores.memorised.by_distance.mean = 0.5;

@@ -60,6 +60,12 @@ impl Axis {
         axis
     }
 
+    /// An axis of the numbers `0..count`, all marked, with room at both ends.
+    pub fn of_indices(count: usize) -> Self {
+        let ticks = (0..count).map(|index| (index as f64, index.to_string())).collect();
+        Self { logarithmic: false, range: -0.5..count as f64 - 0.5, ticks }
+    }
+
     /// A logarithmic axis of the positive, rising `values`, marked at each of them.
     pub fn of_values(values: &[f64]) -> Self {
         let (least, greatest) = extremes(values.iter().copied()).unwrap_or((1.0, 1.0));
@@ -196,6 +202,8 @@ mod tests {
         let steps = Axis::of_values(&[1.0, 4.0, 1347.0]);
         assert_eq!(labels(&steps), ["1", "4", "1347"]);
         assert!(steps.range.start < 1.0 && steps.range.end > 1347.0);
+        assert_eq!(Axis::of_indices(10).position(4.5), 0.5);
+        assert_eq!(labels(&Axis::of_indices(2)), ["0", "1"]);
         // A single value stands in the middle.
         assert!((Axis::of_values(&[20.0]).position(20.0) - 0.5).abs() < 1e-9);
         let shares = Axis::of_shares([0.1, 0.7].into_iter());

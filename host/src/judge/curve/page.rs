@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::judge::evaluation::Memorised;
 use crate::judge::report::number::{count, of_things, percent, value};
 use crate::judge::report::page::{self, Cell, Row, facts, section, table};
-use crate::judge::report::plot::{Plot, Point, Series};
+use crate::judge::report::plot::{Plot, Point, Series, Stroke};
 use crate::judge::report::sheets::picture;
 use crate::picture::axis::Axis;
 use maud::{Markup, html};
@@ -37,14 +37,14 @@ pub fn render(curve: &Curve, data: &Dataset, command: &str) -> Result<String, Er
     };
     let body = html! {
         section.verdict.note aria-label="In words" {
-            h2 { "Small data are copied, large data are learnt" }
+            h2 { (headline(curve)) }
             ul.findings.plain { @for &width in &settings.widths { li { p { (transition(&of_width(curve, width))) } } } }
         }
-        (section("Against data", "Every network saw as many noisy rows in training as every other; only the number of different rows differs. The dashed grey line is chance: real rows that no training saw, held against the same subset.", &html! {
-            div.plots { @for plot in against_rows(curve) { (plot.markup()) } }
-        }))
-        (section("Against weights", "The same figures, by the size of the network: a network too small to hold the rows cannot copy them.", &html! {
-            div.plots { (against_parameters(curve).markup()) }
+        (section("Against data and weights", "Every network saw as many noisy rows in training as every other; only the number of different rows differs. Hollow triangles are chance: real rows that no training saw, held against the same subset.", &html! {
+            div.plots {
+                @for plot in against_rows(curve) { (plot.markup()) }
+                (against_parameters(curve).markup())
+            }
         }))
         (exhibits(curve, data)?)
         (section("All figures", "", &numbers(curve)))
@@ -63,10 +63,21 @@ pub fn render(curve: &Curve, data: &Dataset, command: &str) -> Result<String, Er
     Ok(page::whole("From memorisation to generalisation", &lede, &body))
 }
 
-const METHOD: &str = "Subsets hold one another and are balanced over the classes. A copy, by distance: at most a third as far from the nearest row of its training as from the second nearest, in pixels (Yoon et al., 2023). By cosine: similarity above 3/5 with some row of its training, in the judge’s whitened features (Somepalli et al., 2023). Losses are the preset’s, under noise that training did not draw, of the averaged weights.";
+const METHOD: &str = "Subsets hold one another and are balanced over the classes. A copy, by distance: at most a third as far from the nearest row of its training as from the second nearest, in pixels (Yoon et al., 2023). By cosine: similarity above 3/5 with some row of its training, in the judge’s whitened features (Zhang et al., 2024). Losses are the preset’s, under noise that training did not draw, of the averaged weights.";
 
 fn of_width(curve: &Curve, width: usize) -> Vec<&Measured> {
     curve.points.iter().filter(|point| point.width == width).collect()
+}
+
+/// What the curve shows, in a line.
+fn headline(curve: &Curve) -> &'static str {
+    let widths = || curve.settings.widths.iter().map(|&width| of_width(curve, width));
+    let copies = |point: Option<&&Measured>| point.is_some_and(|point| point.memorised.by_distance >= 0.5);
+    match (widths().any(|points| copies(points.first())), widths().any(|points| copies(points.last()))) {
+        (true, false) => "Few rows are copied, many are learnt",
+        (_, true) => "Even the most rows are copied: give more, or a smaller network",
+        (false, false) => "Most samples are new, even from the fewest rows",
+    }
 }
 
 /// What happens to a network of one width as data grow, in a sentence or two.
@@ -89,6 +100,7 @@ fn transition(points: &[&Measured]) -> String {
         None if most >= 0.5 => {
             format!("{subject}, at least half of the samples are copies even of {}.", of_things(last.rows, "row"))
         }
+        None if most == 0.0 => format!("{subject}, no sample is a copy, not even of {}.", of_things(first.rows, "row")),
         None => format!("{subject}, never more than {} of the samples are copies.", percent(most)),
     }
 }
@@ -101,23 +113,28 @@ fn against_rows(curve: &Curve) -> Vec<Plot<'static>> {
         let x = Axis::of_values(&rows);
         Plot { title, caption, x_name: "training rows", x, y_name, y, series, levels: Vec::new() }
     };
-    let lines = |said: &str, dashed: bool, pick: &dyn Fn(&Measured) -> Option<f64>| -> Vec<Series> {
+    let lines = |said: &str, stroke: Stroke, pick: &dyn Fn(&Measured) -> Option<f64>| -> Vec<Series> {
         let widths = curve.settings.widths.iter().enumerate();
         widths
             .map(|(style, &width)| Series {
                 name: format!("width {width}{said}"),
                 style,
-                dashed,
+                stroke,
                 points: points(&of_width(curve, width), pick),
             })
             .collect()
     };
     let ratio = |pick: fn(&Memorised<f64>) -> Option<f64>| {
-        let mut series = lines("", false, &|point| pick(&point.memorised));
+        let mut series = lines("", Stroke::Solid, &|point| pick(&point.memorised));
         // They do not depend on the network.
         let any = curve.settings.widths.last().map_or_else(Vec::new, |&width| of_width(curve, width));
         let points = points(&any, &|point| pick(&point.strangers));
-        series.push(Series { name: "held-out rows (chance)".to_owned(), style: STRANGERS, dashed: true, points });
+        series.push(Series {
+            name: "held-out rows (chance)".to_owned(),
+            style: STRANGERS,
+            stroke: Stroke::Dashed,
+            points,
+        });
         series
     };
     let mut plots = vec![plot(
@@ -134,8 +151,8 @@ fn against_rows(curve: &Curve) -> Vec<Plot<'static>> {
             ratio(|memorised| memorised.by_cosine),
         ));
     }
-    let mut losses = lines(", own rows", false, &|point| Some(point.training_loss));
-    losses.extend(lines(", held-out rows", true, &|point| Some(point.held_out_loss)));
+    let mut losses = lines(", own rows", Stroke::Solid, &|point| Some(point.training_loss));
+    losses.extend(lines(", held-out rows", Stroke::Dashed, &|point| Some(point.held_out_loss)));
     plots.push(plot(
         "Loss on training rows and on held-out rows",
         "The gap between a solid line and the dashed one of its colour is what a network knows by heart. It closes as data grow.",
@@ -158,7 +175,7 @@ fn against_parameters(curve: &Curve) -> Plot<'static> {
         .map(|(style, &rows)| Series {
             name: of_things(rows, "row"),
             style,
-            dashed: false,
+            stroke: Stroke::Solid,
             points: (curve.points.iter().filter(|point| point.rows == rows))
                 .map(|point| Point { x: point.parameters as f64, y: point.memorised.by_distance, interval: None })
                 .collect(),
@@ -166,8 +183,8 @@ fn against_parameters(curve: &Curve) -> Plot<'static> {
         .collect();
     let values = series.iter().flat_map(|series| &series.points).map(|point| point.y);
     Plot {
-        title: "Memorisation ratio, by distance",
-        caption: "One line for each number of training rows.",
+        title: "Memorisation ratio by distance, against weights",
+        caption: "A network too small to hold its rows cannot copy them.",
         x_name: "parameters of the network",
         x: Axis::of_values(&sizes),
         y_name: "copies",

@@ -108,7 +108,7 @@ fn definitions() -> Markup {
         ),
         (
             "Copy, by cosine",
-            "Cosine similarity above 3/5 with some training row, in whitened features that tell rows of a class apart (Somepalli et al., 2023).",
+            "Cosine similarity above 3/5 with some training row, in whitened features that tell rows of a class apart (Zhang et al., 2024).",
         ),
     ];
     html! { dl { @for (name, text) in list { dt { strong { (name) } } dd { (text) } } } }

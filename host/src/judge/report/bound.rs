@@ -2,7 +2,7 @@
 
 use super::number::{count, value};
 use super::page::{facts, section};
-use super::plot::{Plot, Point, Series};
+use super::plot::{Plot, Point, Series, Stroke};
 use crate::judge::evaluation::{Bound, Evaluation, Stated};
 use crate::picture::axis::Axis;
 use maud::{Markup, html};
@@ -51,7 +51,7 @@ fn by_level(bound: &Bound) -> Plot<'static> {
         x: Axis::linear(first..last, 0.0),
         y_name: "bits per dimension",
         y: Axis::linear(0.0..1.1 * points.iter().map(|p| p.y).fold(f64::MIN_POSITIVE, f64::max), 0.0),
-        series: vec![Series { name: "held-out rows".into(), style: 0, dashed: false, points }],
+        series: vec![Series { name: "held-out rows".into(), style: 0, stroke: Stroke::Solid, points }],
         levels: Vec::new(),
     }
 }

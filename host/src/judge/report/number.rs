@@ -20,12 +20,15 @@ pub fn percent(share: f64) -> String {
 
 /// A mean with the ends of its interval, written by `write`.
 pub fn with_interval(interval: &Interval, write: fn(f64) -> String) -> String {
-    ends(interval, write).map_or_else(|| write(interval.mean), |ends| format!("{} ({ends})", write(interval.mean)))
+    match (interval.low, interval.high) {
+        (Some(low), Some(high)) => format!("{} ({} to {})", write(interval.mean), write(low), write(high)),
+        _ => write(interval.mean),
+    }
 }
 
-/// The ends of an interval, if it has any.
-pub fn ends(interval: &Interval, write: fn(f64) -> String) -> Option<String> {
-    Some(format!("{} to {}", write(interval.low?), write(interval.high?)))
+/// How far an interval reaches to either side of its mean, if it has ends.
+pub fn reach(interval: &Interval, write: fn(f64) -> String) -> Option<String> {
+    Some(format!("±\u{a0}{}", write((interval.high? - interval.low?) / 2.0)))
 }
 
 /// `one thing`, `2 things`.
@@ -48,6 +51,7 @@ mod tests {
         let interval = |low, high| Interval { mean: 1.25, low, high, values: vec![1.25] };
         assert_eq!(with_interval(&interval(None, None), value), "1.250");
         assert_eq!(with_interval(&interval(Some(1.0), Some(1.5)), value), "1.250 (1.000 to 1.500)");
+        assert_eq!(reach(&interval(Some(1.0), Some(1.5)), value).unwrap(), "±\u{a0}0.250");
         assert_eq!((of_things(1, "step"), of_things(20, "step")), ("one step".into(), "20 steps".into()));
     }
 }

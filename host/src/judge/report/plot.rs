@@ -10,9 +10,11 @@ use std::fmt::Write;
 /// The picture's size in its own units: small, so that a narrow screen need not shrink its letters much.
 const SIZE: (f64, f64) = (440.0, 290.0);
 /// Room at the left, top, right and bottom for marks and names.
-const MARGIN: (f64, f64, f64, f64) = (56.0, 32.0, 14.0, 46.0);
+const MARGIN: (f64, f64, f64, f64) = (56.0, 32.0, 14.0, 48.0);
 /// Width of a letter of a mark, about.
 const LETTER: f64 = 7.5;
+/// With more points than this a line needs no marks.
+const MOST_MARKS: usize = 24;
 /// Half the size of a point.
 const MARK: f64 = 4.5;
 
@@ -42,10 +44,23 @@ pub struct Series {
     pub name: String,
     /// Which colour and mark it has, from 0.
     pub style: usize,
-    /// Whether it is dashed, its marks hollow.
-    pub dashed: bool,
+    /// What joins its points.
+    pub stroke: Stroke,
     /// Its points, from left to right.
     pub points: Vec<Point>,
+}
+
+/// What joins points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stroke {
+    /// A line.
+    Solid,
+    /// A dashed line, the marks hollow.
+    Dashed,
+    /// Nothing, where there is no way from one to the next.
+    None,
+    /// Nothing, the marks hollow.
+    Hollow,
 }
 
 /// A measured point.
@@ -82,7 +97,8 @@ impl Plot<'_> {
                 svg viewBox=(format!("0 0 {} {}", SIZE.0, SIZE.1)) role="img" aria-label=(self.description()) {
                     (self.grid())
                     @for level in &self.levels { (self.level(level)) }
-                    @for series in &self.series { (self.line(series)) }
+                    // The first on top.
+                    @for series in self.series.iter().rev() { (self.line(series)) }
                 }
                 figcaption { (self.caption) }
             }
@@ -108,7 +124,7 @@ impl Plot<'_> {
                 @for series in &self.series {
                     li {
                         svg.(series.class()) viewBox="0 0 30 14" width="30" height="14" aria-hidden="true" {
-                            path.line d="M1 7H29" {}
+                            @if series.is_joined() { path.line d="M1 7H29" {} }
                             (mark(series.style, 15.0, 7.0))
                         }
                         (series.name)
@@ -127,7 +143,7 @@ impl Plot<'_> {
     fn grid(&self) -> Markup {
         let (left, right, bottom) = (MARGIN.0, SIZE.0 - MARGIN.2, SIZE.1 - MARGIN.3);
         html! {
-            text.name x=(0) y=(14) { (self.y_name) }
+            text.name x=(0) y=(14) { (self.y_name) @if self.y.logarithmic { " (logarithmic)" } }
             text.name x=((left + right) / 2.0) y=(SIZE.1 - 7.0) text-anchor="middle" { (self.x_name) }
             @for (value, label) in &self.y.ticks {
                 @let y = number(self.y_of(*value));
@@ -138,7 +154,7 @@ impl Plot<'_> {
             @for (value, label) in self.marked() {
                 @let x = number(self.x_of(value));
                 path.axis d=(format!("M{x} {bottom}v5")) {}
-                text.tick x=(x) y=(bottom + 18.0) text-anchor="middle" { (label) }
+                text.tick x=(x) y=(bottom + 20.0) text-anchor="middle" { (label) }
             }
         }
     }
@@ -179,8 +195,8 @@ impl Plot<'_> {
         }
         html! {
             g.(series.class()) {
-                path.line d=(path) {}
-                @for point in &series.points {
+                @if series.is_joined() { path.line d=(path) {} }
+                @for point in series.points.iter().filter(|_| series.points.len() <= MOST_MARKS) {
                     @let (x, y) = (self.x_of(point.x), self.y_of(point.y));
                     g {
                         title { (series.name) ", " (point.x) ": " (significant(point.y)) (said_interval(point)) }
@@ -204,8 +220,13 @@ impl Plot<'_> {
 }
 
 impl Series {
+    fn is_joined(&self) -> bool {
+        matches!(self.stroke, Stroke::Solid | Stroke::Dashed)
+    }
+
     fn class(&self) -> String {
-        format!("s{}{}", self.style % STYLES, if self.dashed { " dashed" } else { "" })
+        let hollow = matches!(self.stroke, Stroke::Dashed | Stroke::Hollow);
+        format!("s{}{}", self.style % STYLES, if hollow { " hollow" } else { "" })
     }
 }
 
@@ -257,7 +278,7 @@ mod tests {
             x: Axis::of_values(&points.iter().map(|point| point.x).collect::<Vec<_>>()),
             y_name: "distance",
             y: Axis::of_amounts(points.iter().map(|point| point.y)),
-            series: vec![Series { name: "\"pixels\"".into(), style: 0, dashed: false, points }],
+            series: vec![Series { name: "\"pixels\"".into(), style: 0, stroke: Stroke::Solid, points }],
             levels: vec![Level { name: "floor".into(), y: 1.0, style: None }],
         }
     }

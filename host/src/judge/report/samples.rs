@@ -10,7 +10,7 @@ use crate::judge::memorisation::is_copy;
 use maud::{Markup, html};
 
 /// Rows of a sheet that stands beside the one of real rows.
-const ROWS: usize = 8;
+const ROWS: usize = 5;
 /// Rows of a sheet for another number of steps.
 const FEWER_ROWS: usize = 3;
 /// Samples where there are no classes, for each row of a sheet.

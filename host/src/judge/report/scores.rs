@@ -1,8 +1,8 @@
 //! The figures: at a glance, as plots over the number of steps, and all of them in a table.
 
-use super::number::{count, ends, percent, value};
+use super::number::{count, percent, reach, value};
 use super::page::{Cell, Row, section, table};
-use super::plot::{Level, Plot, Point, Series};
+use super::plot::{Level, Plot, Point, Series, Stroke};
 use super::verdict;
 use crate::judge::evaluation::{Evaluation, Interval, Scores, SpaceScores};
 use crate::picture::axis::Axis;
@@ -25,11 +25,12 @@ pub fn tiles(evaluation: &Evaluation) -> Markup {
         (Some(features), Some(real)) => (features, real),
         _ => (&scores.pixels, &real.pixels),
     };
-    tiles.push(share("Precision", &space.precision, Some(of_real.precision)));
+    // The judge looks through noise, and would believe in samples of nothing else.
+    tiles.push(share("Precision, in pixels", &scores.pixels.precision, Some(real.pixels.precision)));
     tiles.push(share("Recall", &space.recall, Some(of_real.recall)));
     if let Some(bound) = evaluation.bound.present() {
-        let beside = format!("training rows: {}", value(bound.training));
-        tiles.push(("Bits per dimension, at most", value(bound.held_out), beside));
+        let beside = format!("training: {}", value(bound.training));
+        tiles.push(("Bits per dimension", value(bound.held_out), beside));
     }
     html! {
         dl.tiles {
@@ -60,6 +61,7 @@ pub fn by_steps(evaluation: &Evaluation) -> Markup {
     };
     let plots = html! {
         @if several { div.plots { @for plot in plots(evaluation) { (plot.markup()) } } }
+        @if !several { div.plots { @if let Some(plot) = by_class(evaluation) { (plot.markup()) } } }
         (numbers(evaluation))
     };
     section(heading, introduction, &plots)
@@ -75,20 +77,20 @@ fn plots(evaluation: &Evaluation) -> Vec<Plot<'static>> {
     let line = |name: &str, style: usize, pick: Pick| Series {
         name: name.to_owned(),
         style,
-        dashed: false,
+        stroke: Stroke::Solid,
         points: evaluation.by_steps.iter().filter_map(|at| Some(point(at.steps, pick(&at.scores)?))).collect(),
     };
     let level = |name: &str, y: f64, style: usize| Level { name: name.to_owned(), y, style: Some(style) };
     let mut plots = vec![Plot {
-        title: "Fréchet distance to held-out rows, in pixels",
-        caption: "Lower is nearer to real data. The floor is what the training rows themselves score.",
+        title: "Fréchet distance in pixels",
+        caption: "Distance to the held-out rows: lower is nearer. The floor is what the training rows themselves score.",
         series: vec![line("samples", 0, |scores| Some(&scores.pixels.frechet))],
         levels: vec![level("floor: real training rows", real.pixels.frechet, 0)],
         ..over_steps(evaluation, DISTANCE)
     }];
     if let Some(floor) = &real.features {
         plots.push(Plot {
-            title: "Fréchet distance to held-out rows, in the judge’s features",
+            title: "Fréchet distance in the judge’s features",
             caption: "The same in what an independent classifier sees. Where it disagrees with pixels, look at the samples.",
             series: vec![line("samples", 1, |scores| scores.features.as_ref().map(|space| &space.frechet))],
             levels: vec![level("floor: real training rows", floor.frechet, 1)],
@@ -140,7 +142,31 @@ fn plots(evaluation: &Evaluation) -> Vec<Plot<'static>> {
     for plot in &mut plots {
         plot.y = axis_of(plot);
     }
+    plots.extend(by_class(evaluation));
     plots
+}
+
+/// Class agreement at the model's own number of steps, class by class.
+fn by_class(evaluation: &Evaluation) -> Option<Plot<'static>> {
+    let own = verdict::own(evaluation)?;
+    let of_samples = &own.scores.agreement.as_ref()?.by_class;
+    let of_real = &evaluation.real.agreement.as_ref()?.by_class;
+    let samples = of_samples.iter().enumerate().filter_map(|(class, share)| Some(point(class, share.as_ref()?)));
+    let real = (of_real.iter().enumerate())
+        .filter_map(|(class, share)| Some(Point { x: class as f64, y: (*share)?, interval: None }));
+    let mut plot = Plot {
+        title: "Class agreement, class by class",
+        caption: "By the judge, at the model’s own number of steps. Where held-out rows score low too, the judge is unsure, not the model.",
+        x_name: "class asked for",
+        x: Axis::of_indices(of_samples.len()),
+        series: vec![
+            Series { name: "samples".into(), style: 0, stroke: Stroke::None, points: samples.collect() },
+            Series { name: "held-out rows".into(), style: 2, stroke: Stroke::Hollow, points: real.collect() },
+        ],
+        ..over_steps(evaluation, "agreement")
+    };
+    plot.y = axis_of(&plot);
+    Some(plot)
 }
 
 /// A plot of nothing yet, over the numbers of steps.
@@ -169,8 +195,8 @@ fn axis_of(plot: &Plot) -> Axis {
     if plot.y_name == DISTANCE { Axis::of_amounts(all) } else { Axis::of_shares(all) }
 }
 
-fn point(steps: usize, interval: &Interval) -> Point {
-    Point { x: steps as f64, y: interval.mean, interval: interval.low.zip(interval.high) }
+fn point(at: usize, interval: &Interval) -> Point {
+    Point { x: at as f64, y: interval.mean, interval: interval.low.zip(interval.high) }
 }
 
 fn numbers(evaluation: &Evaluation) -> Markup {
@@ -187,7 +213,7 @@ fn numbers(evaluation: &Evaluation) -> Markup {
     wanted.iter().filter(|(there, _)| *there).for_each(|(_, names)| columns.extend(*names));
     columns.push("Seconds to draw");
     let of_samples = |write: fn(f64) -> String| {
-        move |interval: &Interval| Cell { text: write(interval.mean), below: ends(interval, write) }
+        move |interval: &Interval| Cell { text: write(interval.mean), below: reach(interval, write) }
     };
     let rows = evaluation.by_steps.iter().map(|at| {
         let name = if at.is_default { format!("{} (its own)", count(at.steps)) } else { count(at.steps) };

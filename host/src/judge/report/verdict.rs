@@ -120,11 +120,20 @@ pub fn of(evaluation: &Evaluation) -> Verdict {
         findings.iter().filter(|finding| finding.mark == mark).map(|finding| finding.title).collect();
     let headline = match (mark, worst.as_slice()) {
         (Mark::Good, _) => "A good model: it passes every check below.".to_owned(),
-        (Mark::Fair, worst) => format!("Usable, with a reservation: {}.", worst.join(", ").to_lowercase()),
+        (Mark::Fair, _) => format!("Usable, with reservations about {}.", listed(&worst)),
         (Mark::Poor, []) => "Nothing was judged.".to_owned(),
-        (Mark::Poor, worst) => format!("Not to be relied on: {}.", worst.join(", ").to_lowercase()),
+        (Mark::Poor, _) => format!("Not to be relied on, because of {}.", listed(&worst)),
     };
     Verdict { mark, headline, findings }
+}
+
+/// `one`, `one and two`, `one, two and three`, in small letters.
+fn listed(titles: &[&str]) -> String {
+    let small: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
+    match small.as_slice() {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => small.concat(),
+    }
 }
 
 fn findings(evaluation: &Evaluation, own: &StepScores) -> Vec<Finding> {
@@ -158,7 +167,7 @@ fn likeness(evaluation: &Evaluation, scores: &Scores<Interval>, steps: usize) ->
     if scores.features.is_some() {
         text += &format!("; in {name} {:.2} times theirs", ratio(features, real));
     }
-    Finding { mark, title: "Likeness to real data", text: text + "." }
+    Finding { mark, title: "Likeness", text: text + "." }
 }
 
 fn classes(evaluation: &Evaluation, scores: &Scores<Interval>) -> Option<Finding> {
@@ -170,7 +179,7 @@ fn classes(evaluation: &Evaluation, scores: &Scores<Interval>) -> Option<Finding
         percent(agreement.neighbours.mean),
         evaluation.data.name,
     );
-    Some(Finding { mark, title: "Right classes", text })
+    Some(Finding { mark, title: "Classes", text })
 }
 
 fn copies(evaluation: &Evaluation, scores: &Scores<Interval>) -> Finding {
@@ -184,7 +193,7 @@ fn copies(evaluation: &Evaluation, scores: &Scores<Interval>) -> Finding {
         text += &format!(". By cosine similarity: {} and {}", percent(samples.mean), percent(strangers));
     }
     let mark = COPIES.mark(samples.by_distance.mean - strangers.by_distance);
-    Finding { mark, title: "No copies", text: text + "." }
+    Finding { mark, title: "Copying", text: text + "." }
 }
 
 fn fidelity(evaluation: &Evaluation, scores: &Scores<Interval>) -> Finding {
@@ -195,7 +204,7 @@ fn fidelity(evaluation: &Evaluation, scores: &Scores<Interval>) -> Finding {
         percent(space.precision.mean),
         percent(real.precision),
     );
-    Finding { mark: PRECISION.mark(space.precision.mean / real.precision), title: "Believable samples", text }
+    Finding { mark: PRECISION.mark(space.precision.mean / real.precision), title: "Fidelity", text }
 }
 
 fn variety(evaluation: &Evaluation, scores: &Scores<Interval>) -> Finding {
@@ -205,7 +214,7 @@ fn variety(evaluation: &Evaluation, scores: &Scores<Interval>) -> Finding {
         percent(space.recall.mean),
         percent(real.recall),
     );
-    Finding { mark: RECALL.mark(space.recall.mean / real.recall), title: "All kinds of samples", text }
+    Finding { mark: RECALL.mark(space.recall.mean / real.recall), title: "Variety", text }
 }
 
 fn quantisation(evaluation: &Evaluation) -> Option<Finding> {
@@ -217,7 +226,7 @@ fn quantisation(evaluation: &Evaluation) -> Option<Finding> {
         "Fixed point changes the Fréchet distance in pixels by {:+.1}\u{a0}%{agreement}, from the same noise.",
         100.0 * (cost.frechet_pixels.mean - 1.0),
     );
-    Some(Finding { mark: QUANTISATION.mark(cost.frechet_pixels.mean), title: "Cheap quantisation", text })
+    Some(Finding { mark: QUANTISATION.mark(cost.frechet_pixels.mean), title: "Quantisation", text })
 }
 
 fn judge(evaluation: &Evaluation) -> Option<Finding> {
@@ -227,5 +236,5 @@ fn judge(evaluation: &Evaluation) -> Option<Finding> {
         percent(judge.held_out_accuracy),
         percent(judge.neighbours_accuracy),
     );
-    Some(Finding { mark: JUDGE.mark(judge.held_out_accuracy), title: "A judge to be believed", text })
+    Some(Finding { mark: JUDGE.mark(judge.held_out_accuracy), title: "Judge", text })
 }
