@@ -8,6 +8,7 @@
 //! | [`batch`], [`optimiser`], [`mod@train`] | Algorithm 3.2: what an update sees, and what it does |
 //! | [`run_folder`], [`checkpoint`], [`atomic_file`] | what is left on disk, whatever happens |
 //! | [`mod@sample`], [`tensor`] | core's sampler over candle tensors |
+//! | [`judge`] | how good a model is |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
 #![deny(missing_docs)]
@@ -21,6 +22,7 @@ pub mod device;
 pub mod distill;
 pub mod error;
 pub mod export;
+pub mod judge;
 pub mod lesson;
 pub mod network;
 pub mod npy;

@@ -113,6 +113,22 @@ impl RunFolder {
         path.join("model.safetensors")
     }
 
+    /// The model in a run folder that is not held, which must be there.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`] without the folder, or without a model in it.
+    pub fn trained_model(path: &Path) -> Result<PathBuf, Error> {
+        let model = Self::model_in(path);
+        if model.is_file() {
+            return Ok(model);
+        }
+        let reason = match path.is_dir() {
+            true => "there is no model.safetensors in it; has it been trained?",
+            false => "there is no such run folder; make one with `cargo xtask train`",
+        };
+        Err(Error::NoRun { folder: path.to_owned(), reason: reason.to_owned() })
+    }
+
     /// What training resumes from.
     pub fn state(&self) -> PathBuf {
         self.path.join("state.safetensors")

@@ -49,6 +49,27 @@ pub fn sample(
     Ok(parts.into_par_iter().map(draw).collect::<Result<Vec<_>, Error>>()?.concat())
 }
 
+/// The model's `x0_hat` of states at time `t`, as its sampler makes it: guided and clipped as the settings say. States and estimates are
+/// `[classes.len(), features]`; the former as the process makes them, not normalised.
+///
+/// # Errors
+/// A time at which the model's prediction does not determine the data.
+pub fn estimate(
+    model: &Model,
+    process: &AnyProcess,
+    settings: &SamplingSettings,
+    t: f64,
+    states: Vec<f32>,
+    classes: &[u32],
+) -> Result<Vec<f32>, Error> {
+    // A plan of one step that lands on the estimate.
+    let plan = [Step::new(t, process.level(t)?, 0.0, &[1.0], 0.0)?];
+    let queries = Query::along(&plan, &model.preset, process)?;
+    let job = Job { model, settings, plan: &plan, queries: &queries, seed: 0, device: &Device::Cpu };
+    let states = Tensor::from_vec(states, (classes.len(), model.description.features()), &Device::Cpu)?;
+    job.run(states, BatchNoise::new(0, 0), classes)
+}
+
 /// Whether a model of this preset can be sampled by these settings, before time is spent on training it.
 ///
 /// # Errors
@@ -136,9 +157,14 @@ impl Job<'_> {
     /// Samples `first ..`, of the given classes.
     fn draw(&self, first: usize, classes: &[u32]) -> Result<Vec<f32>, Error> {
         let features = self.model.description.features();
-        let mut noise = BatchNoise::new(self.seed, first as u64);
+        let noise = BatchNoise::new(self.seed, first as u64);
         let start = self.plan[0].level.norm();
         let state = (noise.normal(0, classes.len(), features, self.device)? * start)?;
+        self.run(state, noise, classes)
+    }
+
+    /// The plan from a state on, `[classes.len(), features]`.
+    fn run(&self, state: Tensor, mut noise: BatchNoise, classes: &[u32]) -> Result<Vec<f32>, Error> {
         let blank = CandleTensor(state.clone());
         let mut x0_hats = vec![blank.clone(); plan::history(self.plan)];
         let mut x0_hats: Vec<&mut CandleTensor> = x0_hats.iter_mut().collect();

@@ -8,6 +8,8 @@ pub const WEIGHTS: u64 = 1 << 60;
 pub const TRAINING: u64 = 2 << 60;
 /// The order of the data: one stream for each pass over them.
 pub const ORDER: u64 = 3 << 60;
+/// Which rows of the data a growing subset takes first.
+pub const SUBSET: u64 = 9 << 60;
 
 /// Trajectories of a teacher: one stream for each.
 pub const TRAJECTORIES: u64 = 4 << 60;

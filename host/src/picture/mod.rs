@@ -16,6 +16,7 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::drawing::DrawingAreaErrorKind;
 
+pub(crate) mod axis;
 pub mod loss_plot;
 pub mod sheet;
 pub mod terminal;
@@ -72,7 +73,7 @@ fn brightness(pixel: f32) -> Option<u8> {
 }
 
 /// The bytes of a PNG file.
-fn png(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
+pub(crate) fn png(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
     let (width, height) = picture.dimensions();
     PngEncoder::new(&mut bytes).write_image(picture.as_raw(), width, height, ExtendedColorType::Rgb8)?;
