@@ -1,5 +1,6 @@
 //! `tweedie eval --curve` as a person calls it: the turn from copies to new samples, what is left on disk, and what is refused.
 
+#[allow(dead_code)]
 mod program;
 
 use program::{names, succeed, tweedie};
@@ -27,7 +28,7 @@ fn few_rows_are_copied_and_many_are_learnt() {
     let measured: Curve = serde_json::from_slice(&json).unwrap();
     let [few, many] = measured.points.as_slice() else { panic!("{} points", measured.points.len()) };
     assert_eq!((few.width, few.rows, few.parameters), (128, 4, 88_768));
-    assert!(few.memorised.by_distance >= 0.5 && few.memorised.by_cosine.unwrap() >= 0.5, "{:?}", few.memorised);
+    assert!(few.memorised.by_distance >= 0.8 && few.memorised.by_cosine.unwrap() >= 0.8, "{:?}", few.memorised);
     assert!(many.memorised.by_distance <= 0.02, "{:?}", many.memorised);
     assert!(few.strangers.by_distance <= 0.02 && few.strangers.by_cosine.unwrap() <= 0.1, "{:?}", few.strangers);
     // What is known by heart is of no use for other rows.

@@ -29,7 +29,7 @@ const MOST_ROWS: usize = 500;
 /// The least noise, in units of the distance between the data's levels.
 const LEAST_NOISE: f64 = 0.25;
 /// The seed of the noise that rows are put under, another than any that samples are asked for with by habit.
-const SEED: u64 = 0x626f_756e_64;
+const SEED: u64 = 0x62_6f75_6e64;
 
 /// Rows with their classes; the number of classes stands for "none".
 struct Rows {

@@ -18,7 +18,7 @@ pub fn table(evaluation: &Evaluation) -> String {
     lines.extend(aligned(&rows));
     lines.push(String::new());
     lines.push(
-        "real: training rows against held-out ones; agreement and copies: of the held-out rows themselves".to_owned(),
+        "real: training rows against held-out ones, in pixels where not in features; agreement and copies: of the held-out rows".to_owned(),
     );
     if evaluation.by_steps.len() > 1 {
         lines.push("*: the model's own number of steps".to_owned());

@@ -35,7 +35,7 @@ pub const UPDATES: u64 = 1500;
 const BATCH: usize = 256;
 const LEARNING_RATE: f64 = 2e-3;
 const WARM_UP: f64 = 100.0;
-const SEED: u64 = 0x6a75_6467_65;
+const SEED: u64 = 0x6a_7564_6765;
 const OPTIMISER: AdamW =
     AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.05, gradient_clip: 1.0, ema: 0.995 };
 /// Rows of a batch that one thread works on, and of a judgement: always so many, so that sums are made in one order.

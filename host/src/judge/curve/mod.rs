@@ -77,7 +77,7 @@ pub struct Point {
     pub parameters: usize,
     /// Rows it was trained on.
     pub rows: usize,
-    /// Shares of its samples that are copies of these rows.
+    /// Shares of its samples, of the classes of these rows in turn, that are copies of these rows.
     pub memorised: Memorised<f64>,
     /// The same of held-out rows in the place of samples: what strangers score by chance.
     pub strangers: Memorised<f64>,
@@ -85,7 +85,7 @@ pub struct Point {
     pub training_loss: f64,
     /// The same on held-out rows.
     pub held_out_loss: f64,
-    /// The first samples, one of each class in turn.
+    /// The first samples.
     pub exhibits: Vec<Exhibit>,
     /// Seconds for training, sampling and judging.
     pub seconds: f64,

@@ -84,8 +84,11 @@ impl<'a> Measurer<'a> {
         }
         let model = training.model()?;
 
-        let classes = self.data.classes.max(1) as u32;
-        let asked: Vec<u32> = (0..self.settings.samples as u32).map(|i| i % classes).collect();
+        // A class that the subset lacks was never learnt, and would be drawn as noise.
+        let mut learnt = part.labels.clone().unwrap_or_else(|| vec![0]);
+        learnt.sort_unstable();
+        learnt.dedup();
+        let asked: Vec<u32> = learnt.iter().copied().cycle().take(self.settings.samples).collect();
         let samples = sample(&model, &preset.sampling, &asked, self.settings.seed, self.device)?;
         let strangers =
             Labelled { rows: &self.held_out.samples, classes: self.held_out.labels.as_deref().unwrap_or_default() };

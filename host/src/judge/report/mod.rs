@@ -23,7 +23,7 @@ use super::evaluation::{Evaluation, Gallery, SubjectKind};
 use crate::atomic_file;
 use crate::error::Error;
 use maud::{Markup, html};
-use number::{count, of_things};
+use number::count;
 use std::path::Path;
 use verdict::Verdict;
 
@@ -68,11 +68,18 @@ fn lede(evaluation: &Evaluation) -> Markup {
         (None, Some(bytes)) => format!("{} bytes, drawn in fixed point by the firmware library", count(bytes as usize)),
         (None, None) => String::new(),
     };
+    let what = match subject.kind {
+        SubjectKind::Run => "A diffusion model of",
+        SubjectKind::Artifact => "An artifact for microcontrollers, a diffusion model of",
+    };
     let settings = &evaluation.settings;
+    let seeds = match settings.seeds.len() {
+        1 => String::new(),
+        seeds => format!(" of each of {seeds} seeds"),
+    };
     html! {
-        (match subject.kind { SubjectKind::Run => "A diffusion model of ", SubjectKind::Artifact => "A diffusion model of " })
-        (data.name) ", " (size) ", judged on " (count(settings.count)) " samples for each of "
-        (of_things(settings.seeds.len(), "seed")) " against " (count(data.held_out_rows)) " real rows"
+        (what) " " (data.name) ", " (size) ", judged on " (count(settings.count)) " samples" (seeds) " against "
+        (count(data.held_out_rows)) " real rows"
         @if !data.held_out_from.is_empty() { " (" (data.held_out_from) ")" } "."
     }
 }

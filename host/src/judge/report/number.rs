@@ -5,7 +5,7 @@ use crate::picture::axis;
 
 /// A value with four significant digits, below 1 with three decimals.
 pub fn value(value: f64) -> String {
-    if (0.01..1.0).contains(&value.abs()) { format!("{value:.3}") } else { axis::significant(value) }
+    if (0.001..1.0).contains(&value.abs()) { format!("{value:.3}") } else { axis::significant(value) }
 }
 
 /// A whole number, thousands apart.
