@@ -8,6 +8,8 @@ pub const WEIGHTS: u64 = 1 << 60;
 pub const TRAINING: u64 = 2 << 60;
 /// The order of the data: one stream for each pass over them.
 pub const ORDER: u64 = 3 << 60;
+/// The first components of a mixture: one stream for each class.
+pub const SEEDING: u64 = 4 << 60;
 
 /// A number in (0, 1) from 32 random bits.
 pub fn unit(bits: u32) -> f64 {

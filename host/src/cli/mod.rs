@@ -1,6 +1,7 @@
 //! The command line of the host program; people reach it as `cargo xtask`.
 
 mod bench;
+mod learner;
 pub mod preview;
 mod sample;
 mod train;

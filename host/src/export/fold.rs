@@ -34,6 +34,7 @@ pub fn fold(model: &Model, angles: &[f64]) -> std::result::Result<Folded, Export
     }
     match model.preset.network.kind {
         NetworkKind::ResidualMlp => Ok(residual_mlp(model, angles)?),
+        NetworkKind::Mixture => Err(ExportError::Mixture),
     }
 }
 

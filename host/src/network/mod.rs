@@ -3,9 +3,11 @@
 //! A network sees the state scaled to unit variance, the noise level as an angle
 //! ([`NoiseLevel::angle`](tweedie_core::NoiseLevel::angle)), and a class; which schedule and solver are in use it never learns.
 
+pub mod mixture;
 pub mod parameters;
 pub mod residual_mlp;
 
+pub use mixture::Mixture;
 pub use parameters::{Parameters, Weights};
 pub use residual_mlp::ResidualMlp;
 
@@ -35,6 +37,11 @@ pub fn angle_features(angle: f64, out: &mut [f32]) {
         out[k] = sin as f32;
         out[half + k] = cos as f32;
     }
+}
+
+/// The angle that [`angle_features`] were made of: the sine and cosine of the lowest frequency, which is 1, tell it.
+pub fn angle_of(features: &[f32]) -> f64 {
+    f64::from(features[0]).atan2(f64::from(features[ANGLE_FEATURES / 2]))
 }
 
 impl Inputs {
@@ -85,6 +92,9 @@ impl NetworkSettings {
         match self.kind {
             NetworkKind::ResidualMlp => {
                 Box::new(ResidualMlp { features, classes, hidden: self.hidden, blocks: self.blocks })
+            }
+            NetworkKind::Mixture => {
+                Box::new(Mixture { features, classes, components: self.components, rank: self.rank })
             }
         }
     }
