@@ -53,7 +53,7 @@ fn sizes_that_do_not_fit_end_with_one_sentence() {
     let out = folder.path().join("run").display().to_string();
     for (set, sentence) in [
         ("network.rank=64", "network.rank = 64 must be below 64, the number of values in a sample"),
-        ("network.components=135", "class 4 has 133 samples, fewer than network.components = 135; lower it"),
+        ("network.components=135", "network.components = 135 must be at most 134, the number of samples of class 2"),
         ("training.prediction=v", "training.prediction = v must be x0 for a mixture"),
     ] {
         let output = tweedie(&["train", "digits-mixture", "--out", &out, "--set", set]).output().unwrap();

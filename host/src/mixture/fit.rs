@@ -59,9 +59,9 @@ impl Fit {
             let is_own = |i: &usize| data.labels.as_ref().is_none_or(|labels| labels[*i] as usize == class);
             let own: Vec<usize> = (0..data.len()).filter(is_own).collect();
             if own.len() < components {
-                let whose = if data.classes > 0 { format!("class {class} has") } else { "there are".to_owned() };
+                let whose = if data.classes > 0 { format!(" of class {class}") } else { String::new() };
                 return Err(Error::Argument(format!(
-                    "{whose} {} samples, fewer than network.components = {components}; lower it",
+                    "network.components = {components} must be at most {}, the number of samples{whose}",
                     own.len()
                 )));
             }

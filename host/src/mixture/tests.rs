@@ -3,7 +3,7 @@ use super::{Fit, Tables, seeding};
 use crate::checkpoint::Model;
 use crate::data::{Dataset, Scaling};
 use crate::error::Error;
-use crate::network::{Inputs, Network};
+use crate::network::Inputs;
 use crate::preset::{NetworkKind, NetworkSettings, Preset};
 use crate::run_folder::RunFolder;
 use candle_core::{Device, Tensor};
@@ -28,7 +28,7 @@ fn two_clouds() -> Dataset {
         let mut z = [0.0_f32; 4];
         stream.fill(i, &mut z);
         let thin = z.map(|z| 0.03 * z);
-        if i % 4 == 0 { [thin[0] - 0.5, 0.15 * z[3], thin[1]] } else { [thin[0] + 0.5, thin[1], 0.15 * z[3]] }
+        if i.is_multiple_of(4) { [thin[0] - 0.5, 0.15 * z[3], thin[1]] } else { [thin[0] + 0.5, thin[1], 0.15 * z[3]] }
     };
     data(3, (0..2000).flat_map(sample).collect(), None)
 }
@@ -159,7 +159,9 @@ fn sizes_that_do_not_fit_are_refused_in_one_sentence() {
         other => panic!("{other:?}"),
     };
     let few = data(2, vec![0.0, 0.5, 0.1, 0.2, 0.3, 0.4], Some(vec![0, 0, 1]));
-    assert!(refused(&few, 2, 1).starts_with("class 1 has 1 samples, fewer than network.components = 2"));
+    assert!(
+        refused(&few, 2, 1).starts_with("network.components = 2 must be at most 1, the number of samples of class 1")
+    );
     assert!(refused(&few, 1, 2).starts_with("network.rank = 2 must be below 2"));
     assert!(refused(&data(1025, vec![0.0; 1025], None), 1, 1).contains("at most 1024 values"));
     let preset = Preset::load("digits-mixture", &["training.prediction=v".to_owned()]).err().unwrap();
