@@ -19,11 +19,11 @@ pub struct RunFolder {
 pub struct Metrics {
     /// Updates made.
     pub step: u64,
-    /// Mean loss since the line before.
+    /// Mean loss since the line before; of a mixture, minus its mean log-likelihood, in nats for each value.
     pub loss: f64,
-    /// Learning rate of the last update.
+    /// Learning rate of the last update; 0 for a mixture.
     pub learning_rate: f64,
-    /// Norm of the last gradient, before clipping.
+    /// Norm of the last gradient, before clipping; 0 for a mixture.
     pub gradient_norm: f64,
     /// Seconds of training so far, over all sessions.
     pub seconds: f64,

@@ -2,6 +2,7 @@
 
 use super::fit::conclude;
 use super::positive;
+use super::trainer::Trainer;
 use crate::checkpoint::Model;
 use crate::data;
 use crate::device::DeviceName;
@@ -118,14 +119,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         config.settings.method,
         folder.path().display()
     );
-    let mut training = match is_begun {
+    let training = match is_begun {
         true => rules.resume(&folder.state(), &config.teacher, &device)?,
         false => rules.begin(&config.teacher, &device)?,
     };
     let from = if is_begun { format!(", resumed at update {}", training.updates()) } else { String::new() };
     let (own, of) = (training.parameter_count(), teacher.parameter_count());
     eprintln!("{own} parameters instead of {of}{from}");
-    conclude(&mut training, &folder, &config.student, &device, arguments.json)
+    conclude(&mut Trainer::Network(Box::new(training)), &folder, &config.student, &device, arguments.json)
 }
 
 impl Arguments {

@@ -7,6 +7,7 @@ mod fit;
 pub mod preview;
 mod sample;
 mod train;
+mod trainer;
 
 use crate::error::Error;
 use clap::error::ErrorKind;

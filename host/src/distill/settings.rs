@@ -2,7 +2,7 @@
 
 use crate::checkpoint::Model;
 use crate::error::Error;
-use crate::preset::{Preset, SolverName, SpacingName, between, merged, names, within};
+use crate::preset::{NetworkKind, Preset, SolverName, SpacingName, between, merged, names, within};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -147,6 +147,8 @@ impl DistillationSettings {
         if self.blocks > 0 {
             network.blocks = self.blocks;
         }
+        // A mixture's student is a network as well.
+        network.kind = NetworkKind::ResidualMlp;
         network.end_level = self.method == Method::AverageVelocity;
         network.hidden = self.hidden;
         if self.hidden == 0 {
