@@ -1,8 +1,9 @@
 //! Consistency distillation (Song, Dhariwal, Chen and Sutskever 2023, Algorithm 2).
 //!
 //! From real data noised to `t`, one step of the teacher leads to the neighbouring time `s`. The student's estimate at `t` is regressed on the
-//! estimate that its own moving average makes at `s`; at `s = 0` that is the state itself, which holds every other estimate in place. An
-//! estimate is then the end of the teacher's path, so one evaluation is a sample; more of them noise it afresh in between
+//! estimate that it makes itself at `s`, without gradient; at `s = 0` that is the state itself, which holds every other estimate in place. (A
+//! moving average of the student would lag behind by a thousand updates for each of the times; Song and Dhariwal 2024, section 3.2, do without
+//! as well.) An estimate is then the end of the teacher's path, so one evaluation is a sample; more of them noise it afresh in between
 //! ([`tweedie_core::consistency`]).
 
 use super::Rules;
@@ -46,11 +47,10 @@ impl Lesson for ConsistencyLesson<'_> {
         let rows = Rows::new(chosen.iter().map(|&time| &self.teacher[time]));
         let landing = teacher.land(&rows, &noised.x, &noised.classes)?;
 
-        let averages = learner.averages();
-        let average = Teacher { network: learner.network, weights: &averages, guidance: 1.0, ..teacher };
+        let itself = Teacher { network: learner.network, weights: learner.weights, guidance: 1.0, ..teacher };
         let last = self.student.len() - 1;
         let rows = Rows::new(chosen.iter().map(|&time| &self.student[(time + 1).min(last)]));
-        let mut target: Vec<f32> = average.x0_hat(&rows, &landing, &noised.classes)?.flatten_all()?.to_vec1()?;
+        let mut target: Vec<f32> = itself.x0_hat(&rows, &landing, &noised.classes)?.flatten_all()?.to_vec1()?;
         let landed: Vec<f32> = landing.flatten_all()?.to_vec1()?;
         let features = landed.len() / chosen.len();
         let rows = target.chunks_exact_mut(features).zip(landed.chunks_exact(features));
