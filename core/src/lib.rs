@@ -18,6 +18,7 @@
 //! | [`forward`] | noise added in one step, or in one jump |
 //! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
 //! | [`plan`], [`ddim`], [`ddpm`], [`sampler`] | the reverse process |
+//! | [`solver`] | its solvers of higher order: Heun, DPM-Solver++, UniPC, DEIS and others |
 //! | [`tensor`] | the traits that candle, wgpu and fixed-point buffers implement |
 //! | [`threefry`], [`normal`], [`noise`] | Gaussian noise with the same bits on every machine |
 //! | [`artifact`] | a frozen integer model, read from flash where it lies |
@@ -63,6 +64,7 @@ pub mod prediction;
 pub mod sampler;
 pub mod schedule;
 pub mod shell;
+pub mod solver;
 pub mod tensor;
 pub mod threefry;
 pub mod tweedie;

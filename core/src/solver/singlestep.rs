@@ -1,0 +1,118 @@
+//! Singlestep DPM-Solver++ (2S, 3S; Lu et al. 2022b, Algorithm 1) and DPM-Solver: each group of evaluations starts over from its own first state.
+
+use super::combination::Combination;
+use super::dpm_solver::Correction;
+use super::exponential::{Form, Transition};
+use super::interpolation::weights;
+use super::order::{self, Ending};
+use super::path::{Path, lambda_between};
+use crate::Error;
+use crate::plan::{MAX_PULLS, Step};
+use crate::schedule::Process;
+
+/// A singlestep solver. Its times are those of all evaluations: a group of `order` neighbouring steps is one step of the solver,
+/// from the group's first time to its end, with the times between as intermediate ones.
+///
+/// For the paper's intermediate times (`r = 1/2`), let [`halve`] insert them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Singlestep {
+    /// Evaluations in a group, 1 to 3.
+    pub order: usize,
+    /// What is interpolated.
+    pub form: Form,
+    /// How. At third order midpoint leaves the middle estimate out, and both others are the same.
+    pub correction: Correction,
+    /// The last steps. A group that is cut short by the end has a lower order by itself; [`Ending::Full`] differs in that
+    /// a whole last group keeps its order. A step to clean data is of first order in any case.
+    pub ending: Ending,
+}
+
+impl Singlestep {
+    /// DPM-Solver++ (2S or 3S): midpoint, falling order.
+    pub const fn plus_plus(order: usize) -> Self {
+        Self { order, form: Form::Data, correction: Correction::Midpoint, ending: Ending::Falling }
+    }
+
+    /// A plan through `times`, falling from noise to data; `plan.len() + 1` of them, a row for each evaluation.
+    ///
+    /// # Errors
+    /// An order outside 1 to 3; times that are no way from noise to data; [`Error::WrongLength`].
+    pub fn plan(&self, process: &(impl Process + ?Sized), times: &[f64], plan: &mut [Step]) -> Result<(), Error> {
+        order::check(self.order, 3)?;
+        let path = Path::with_rows(process, times, plan.len())?;
+        let (steps, first) = (path.steps(), path.first_with_signal()?);
+        // The group's first state, in terms of the row at hand.
+        let mut start = Combination::STATE;
+        for (k, row) in plan.iter_mut().enumerate() {
+            let (here, to) = (path.level(k)?, path.level(k + 1)?);
+            let mut order = (k.saturating_sub(first)) % self.order + 1;
+            let whole_at_end = k + 1 == steps && order == self.order && self.ending != Ending::Full;
+            if here.alpha == 0.0 || to.sigma == 0.0 || whole_at_end {
+                order = 1;
+            }
+            if order == 1 {
+                start = Combination::STATE;
+            }
+            let from = path.level(k + 1 - order)?;
+            let form = if from.alpha == 0.0 { Form::Data } else { self.form };
+            let transition = Transition::new(form, from, to, 0.0)?;
+            let mut nodes = [0.0; MAX_PULLS];
+            for (back, node) in nodes.iter_mut().enumerate().take(order) {
+                *node = lambda_between(path.level(k - back)?, from);
+            }
+            let weights = self.weights(&nodes[..order], &transition).map(|weight| transition.scale * weight);
+            let next = start.scaled(transition.keep).plus_estimates(1.0, &weights);
+            *row = next.step(path.time(k), here, 0.0, form.memory(here)?)?;
+            if next.state != 0.0 {
+                start = start.carried_over(&next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Weights of the estimates at `nodes`, newest first; the last is the group's first, at 0.
+    fn weights(&self, nodes: &[f64], transition: &Transition) -> [f64; MAX_PULLS] {
+        let moments = &transition.moments;
+        let mut out = [0.0; MAX_PULLS];
+        match (self.correction, nodes) {
+            (Correction::Midpoint, &[newest, start]) => {
+                out[0] = 0.5 * moments[0] * transition.h / (newest - start);
+                out[1] = moments[0] - out[0];
+            }
+            (Correction::Midpoint, &[newest, _, start]) => {
+                out[0] = moments[1] / (newest - start);
+                out[2] = moments[0] - out[0];
+            }
+            _ => out = weights(nodes, &moments[..nodes.len()]),
+        }
+        out
+    }
+}
+
+/// Inserts between neighbouring times the one halfway in log-SNR: `halved` holds `2 times.len() - 1`, or one less when the last
+/// step has no such middle, because it leads to clean data.
+///
+/// # Errors
+/// [`Error::WrongLength`] for `halved` of another length; [`Error::SignalVanishes`] for a first time without signal.
+pub fn halve(process: &(impl Process + ?Sized), times: &[f64], halved: &mut [f64]) -> Result<(), Error> {
+    let path = Path::new(process, times)?;
+    let clean = path.level(path.steps())?.sigma == 0.0;
+    let need = 2 * times.len() - 1 - usize::from(clean);
+    if halved.len() != need {
+        return Err(Error::WrongLength { what: "halved times", need, have: halved.len() });
+    }
+    for (i, entry) in halved.iter_mut().enumerate() {
+        *entry = if i + 1 == need {
+            times[times.len() - 1]
+        } else if i % 2 == 0 {
+            times[i / 2]
+        } else {
+            let (from, to) = (path.level(i / 2)?.log_snr(), path.level(i / 2 + 1)?.log_snr());
+            if !from.is_finite() {
+                return Err(Error::SignalVanishes);
+            }
+            process.time_of_log_snr(0.5 * (from + to))?
+        };
+    }
+    Ok(())
+}
