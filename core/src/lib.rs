@@ -14,7 +14,7 @@
 //! | read | for |
 //! |---|---|
 //! | [`noise_level`], [`schedule`], [`chain`] | `alpha`, `sigma`, `log_snr`, in continuous time and on DDPM chains |
-//! | [`discretise`] | which times a sampler visits |
+//! | [`discretise`], [`sigma_clock`] | which times a sampler visits, and `sigma / alpha` as the time |
 //! | [`forward`] | noise added in one step, or in one jump |
 //! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
 //! | [`plan`], [`ddim`], [`ddpm`], [`sampler`] | the reverse process |
@@ -47,6 +47,7 @@
 extern crate std;
 
 pub mod artifact;
+mod beta_distribution;
 pub mod chain;
 pub mod ddim;
 pub mod ddpm;
@@ -64,6 +65,7 @@ pub mod prediction;
 pub mod sampler;
 pub mod schedule;
 pub mod shell;
+pub mod sigma_clock;
 pub mod solver;
 pub mod tensor;
 pub mod threefry;

@@ -3,7 +3,7 @@
 use super::combination::Combination;
 use super::exponential::{Form, Transition};
 use super::path::Path;
-use crate::plan::{MAX_PULLS, Memory, Step};
+use crate::plan::{Memory, Step};
 use crate::schedule::Process;
 use crate::{Error, NoiseLevel, ddim};
 
@@ -45,7 +45,8 @@ pub fn improved_plan(process: &(impl Process + ?Sized), times: &[f64], plan: &mu
 /// step is taken twice, the second time with the mean of the noise at both its ends.
 ///
 /// The row in between would push the first estimate out of the history before order 4 needs it for the last time. It therefore
-/// remembers not its noise but `x_1' - (push / 2) eps_1'`, of which the corrected state differs by `(push / 2) eps_0`.
+/// remembers not its noise but `m = x_1' + (push / 2) eps_1'`. The corrected state is `x_1 = m - (push / 2) eps_0`, from which
+/// later rows have `eps_0`.
 ///
 /// # Errors
 /// Times that are no way from noise to data; fewer than two steps, or a first time without signal ([`Error::SignalVanishes`]).
@@ -62,16 +63,12 @@ pub fn plan(process: &(impl Process + ?Sized), times: &[f64], plan: &mut [Step])
 
     let noise = Memory::of_noise(second)?;
     let half = 0.5 * push;
-    let memory = Memory { from_state: 1.0 - half * noise.from_state, from_x0: -half * noise.from_x0 };
-    // x_1 = keep x_0 + push (eps_0 + eps_1') / 2, with x_0 = (x_1' - push eps_0) / keep and half eps_1' = x_1' - m:
-    // x_1 = 2 x_1' - m - half eps_0.
-    let corrected = Combination::new(2.0, &[-1.0, -half]);
-    plan[1] = corrected.step(path.time(1), second, 0.0, Some(memory))?;
+    let memory = Memory { from_state: 1.0 + half * noise.from_state, from_x0: half * noise.from_x0 };
+    // x_1 = keep x_0 + push (eps_0 + eps_1') / 2, with x_0 = (x_1' - push eps_0) / keep and half eps_1' = m - x_1'.
+    plan[1] = Combination::new(0.0, &[1.0, -half]).step(path.time(1), second, 0.0, Some(memory))?;
 
-    // eps_0 = (x_1 - m) / half, with m one row old.
-    let mut first = Combination::new(1.0 / half, &[0.0, -1.0 / half]);
-    let mut weights = [[0.0; MAX_PULLS]; 3];
-    weights.copy_from_slice(&ADAMS[1..]);
+    // eps_0, with m one row old.
+    let mut first = Combination::new(-1.0 / half, &[0.0, 1.0 / half]);
     for (k, row) in plan.iter_mut().enumerate().skip(2) {
         let (from, to) = (path.level(k - 1)?, path.level(k)?);
         let (keep, push) = transfer(from, to)?;

@@ -63,8 +63,8 @@ impl Singlestep {
             let weights = self.weights(&nodes[..order], &transition).map(|weight| transition.scale * weight);
             let next = start.scaled(transition.keep).plus_estimates(1.0, &weights);
             *row = next.step(path.time(k), here, 0.0, form.memory(here)?)?;
-            if next.state != 0.0 {
-                start = start.carried_over(&next)?;
+            if transition.keep != 0.0 {
+                start = Combination::STATE.carried_over(&Combination::new(transition.keep, &weights))?;
             }
         }
         Ok(())

@@ -79,11 +79,12 @@ impl UniPc {
             let order = if to.sigma == 0.0 { 1 } else { order::at(self.order, self.ending, k, steps, first) };
             let form = if from.alpha == 0.0 { Form::Data } else { self.form };
             let levels = Levels::of(&path, k, order)?;
-            let next = self.predict(corrected, form, to, &levels)?;
+            let predictor = self.predict(form, to, &levels)?;
+            let next = corrected.scaled(predictor.state).plus_estimates(1.0, &predictor.estimates);
             *row = next.step(path.time(k), from, 0.0, form.memory(from)?)?;
             // A step from pure noise is not corrected: the estimate at its start says nothing of the slope.
-            before = if from.alpha > 0.0 && next.state != 0.0 {
-                Some((corrected.carried_over(&next)?, order))
+            before = if from.alpha > 0.0 && predictor.state != 0.0 {
+                Some((Combination::STATE.carried_over(&predictor)?, order))
             } else {
                 None
             };
@@ -91,8 +92,8 @@ impl UniPc {
         Ok(())
     }
 
-    /// UniP: from the corrected state at `levels[0]` to `to`.
-    fn predict(&self, state: Combination, form: Form, to: NoiseLevel, levels: &Levels) -> Result<Combination, Error> {
+    /// UniP: from the corrected state at `levels[0]`, which the combination calls the state, to `to`.
+    fn predict(&self, form: Form, to: NoiseLevel, levels: &Levels) -> Result<Combination, Error> {
         let levels = levels.as_slice();
         let transition = Transition::new(form, levels[0], to, 0.0)?;
         let mut nodes = [0.0; MAX_PULLS];
@@ -105,7 +106,7 @@ impl UniPc {
             }
             _ => weights(nodes, &transition.moments[..nodes.len()]),
         };
-        Ok(state.scaled(transition.keep).plus_estimates(transition.scale, &weights))
+        Ok(Combination::new(transition.keep, &weights.map(|weight| transition.scale * weight)))
     }
 
     /// UniC: from the corrected state at `levels[1]`, once more to `levels[0]`, whose estimate is there by now.
