@@ -19,6 +19,7 @@
 //! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
 //! | [`plan`], [`ddim`], [`ddpm`], [`sampler`] | the reverse process |
 //! | [`solver`] | its solvers of higher order: Heun, DPM-Solver++, UniPC, DEIS and others |
+//! | [`inversion`], [`inpainting`], [`thresholding`] | the way back to noise, known parts of a sample, estimates kept in range |
 //! | [`tensor`] | the traits that candle, wgpu and fixed-point buffers implement |
 //! | [`threefry`], [`normal`], [`noise`] | Gaussian noise with the same bits on every machine |
 //! | [`artifact`] | a frozen integer model, read from flash where it lies |
@@ -56,6 +57,8 @@ mod error;
 pub mod exact;
 pub mod forward;
 pub mod guidance;
+pub mod inpainting;
+pub mod inversion;
 pub mod loss;
 pub mod noise;
 pub mod noise_level;
@@ -69,6 +72,7 @@ pub mod sigma_clock;
 pub mod solver;
 pub mod tensor;
 pub mod threefry;
+pub mod thresholding;
 pub mod tweedie;
 
 pub use error::Error;

@@ -45,9 +45,8 @@ pub fn plan(process: &(impl Process + ?Sized), times: &[f64], plan: &mut [Step])
     };
     for k in 0..path.steps() {
         let (t, from, to) = (path.time(k), path.level(k)?, path.level(k + 1)?);
-        let row = |transition: &Transition| {
-            Combination::new(transition.keep, &[transition.scale * transition.moments[0]])
-        };
+        let row =
+            |transition: &Transition| Combination::new(transition.keep, &[transition.scale * transition.moments[0]]);
         let whole = Transition::new(Form::Data, from, to, 1.0)?;
         if from.alpha == 0.0 || to.sigma == 0.0 {
             put(row(&whole).step(t, from, whole.kick, None)?);

@@ -59,11 +59,7 @@ impl Churn {
     ///
     /// # Errors
     /// A parameter outside its range; [`Error::OutOfRange`] when the raised level lies beyond the process's horizon.
-    pub(crate) fn raised<P: Process + ?Sized>(
-        &self,
-        path: &Path<'_, P>,
-        k: usize,
-    ) -> Result<(f64, NoiseLevel), Error> {
+    pub(crate) fn raised<P: Process + ?Sized>(&self, path: &Path<'_, P>, k: usize) -> Result<(f64, NoiseLevel), Error> {
         in_range("churn", self.amount, 0.0, f64::MAX)?;
         in_range("churn's noise", self.noise, 0.0, f64::MAX)?;
         let (t, level) = (path.time(k), path.level(k)?);

@@ -13,7 +13,7 @@ use crate::schedule::Process;
 /// A singlestep solver. Its times are those of all evaluations: a group of `order` neighbouring steps is one step of the solver,
 /// from the group's first time to its end, with the times between as intermediate ones.
 ///
-/// For the paper's intermediate times (`r = 1/2`), let [`halve`] insert them.
+/// For the paper's intermediate times (halves for 2S, thirds for 3S), let [`divide`] insert them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Singlestep {
     /// Evaluations in a group, 1 to 3.
@@ -89,29 +89,35 @@ impl Singlestep {
     }
 }
 
-/// Inserts between neighbouring times the one halfway in log-SNR: `halved` holds `2 times.len() - 1`, or one less when the last
-/// step has no such middle, because it leads to clean data.
+/// Inserts between neighbouring times those that divide the step into `parts` (2 for 2S, 3 for 3S) of equal length in log-SNR, as the
+/// papers place them. A last step to clean data stays whole, having no middle: `divided` holds `parts steps + 1`, or else
+/// `parts (steps - 1) + 2`.
 ///
 /// # Errors
-/// [`Error::WrongLength`] for `halved` of another length; [`Error::SignalVanishes`] for a first time without signal.
-pub fn halve(process: &(impl Process + ?Sized), times: &[f64], halved: &mut [f64]) -> Result<(), Error> {
+/// [`Error::WrongLength`] for `divided` of another length; [`Error::SignalVanishes`] for a first time without signal.
+pub fn divide(
+    process: &(impl Process + ?Sized),
+    times: &[f64],
+    parts: usize,
+    divided: &mut [f64],
+) -> Result<(), Error> {
+    order::check(parts, 3)?;
     let path = Path::new(process, times)?;
-    let clean = path.level(path.steps())?.sigma == 0.0;
-    let need = 2 * times.len() - 1 - usize::from(clean);
-    if halved.len() != need {
-        return Err(Error::WrongLength { what: "halved times", need, have: halved.len() });
+    let whole = if path.level(path.steps())?.sigma == 0.0 { path.steps() - 1 } else { path.steps() };
+    let need = parts * whole + 1 + (path.steps() - whole);
+    if divided.len() != need {
+        return Err(Error::WrongLength { what: "divided times", need, have: divided.len() });
     }
-    for (i, entry) in halved.iter_mut().enumerate() {
-        *entry = if i + 1 == need {
-            times[times.len() - 1]
-        } else if i % 2 == 0 {
-            times[i / 2]
+    for (i, entry) in divided.iter_mut().enumerate() {
+        let (k, part) = (i / parts, i % parts);
+        *entry = if part == 0 || k == whole {
+            times[k + usize::from(k == whole && part > 0)]
         } else {
-            let (from, to) = (path.level(i / 2)?.log_snr(), path.level(i / 2 + 1)?.log_snr());
+            let (from, to) = (path.level(k)?.log_snr(), path.level(k + 1)?.log_snr());
             if !from.is_finite() {
                 return Err(Error::SignalVanishes);
             }
-            process.time_of_log_snr(0.5 * (from + to))?
+            process.time_of_log_snr(from + (to - from) * part as f64 / parts as f64)?
         };
     }
     Ok(())

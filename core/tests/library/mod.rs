@@ -2,7 +2,7 @@
 
 mod translate;
 
-pub use translate::{with_chain, chain_spacing, translate};
+pub use translate::{chain_spacing, translate, with_chain};
 
 use serde_json::Value;
 use std::collections::BTreeMap;

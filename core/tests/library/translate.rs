@@ -15,7 +15,7 @@ use tweedie_core::solver::dpm_solver::{Correction, DpmSolver};
 use tweedie_core::solver::euler::{self, Churn};
 use tweedie_core::solver::singlestep::Singlestep;
 use tweedie_core::solver::unipc::{B, UniPc};
-use tweedie_core::solver::{Ending, Form, dpm_solver_sde, heun, lms, pndm};
+use tweedie_core::solver::{Ending, Form, dpm_solver_sde, heun, lms, pndm, probability_flow};
 use tweedie_core::{NoiseLevel, ddim, ddpm};
 
 fn number(config: &Value, key: &str) -> Option<f64> {
@@ -96,7 +96,7 @@ pub fn translate(case: &Value) -> Loop {
         "DDIMScheduler" | "DDPMScheduler" => on_the_chain(case),
         "PNDMScheduler" => pseudo_numerical(case),
         "IPNDMScheduler" => improved_pseudo_numerical(case),
-        "FlowMatchEulerDiscreteScheduler" => flow_matching(case),
+        "FlowMatchEulerDiscreteScheduler" | "FlowMatchHeunDiscreteScheduler" => flow_matching(case),
         "EDMEulerScheduler" | "EDMDPMSolverMultistepScheduler" => edm(case),
         "EulerDiscreteScheduler"
         | "EulerAncestralDiscreteScheduler"
@@ -362,9 +362,15 @@ fn flow_matching(case: &Value) -> Loop {
         times = respaced;
     }
     times.push(0.0);
+    let process = Schedule::FlowMatching;
     let mut run = Loop { start_scale: 1.0, plan: vec![Step::EMPTY; count], ..Loop::default() };
-    euler::plan(&Schedule::FlowMatching, &times, Churn::NONE, &mut run.plan).unwrap();
-    run.timesteps = times[..count].iter().map(|t| t * 1000.0).collect();
+    if case["scheduler"] == "FlowMatchHeunDiscreteScheduler" {
+        run.plan = vec![Step::EMPTY; probability_flow::heun_evaluations(&process, &times).unwrap()];
+        probability_flow::heun_plan(&process, &times, &mut run.plan).unwrap();
+    } else {
+        euler::plan(&process, &times, Churn::NONE, &mut run.plan).unwrap();
+    }
+    run.timesteps = run.plan.iter().map(|step| step.t * 1000.0).collect();
     run.conversions = run.plan.iter().map(|step| Prediction::Velocity.to_x0(&moment(step.level)).unwrap()).collect();
     run
 }

@@ -190,6 +190,8 @@ def others():
 
     for config in (dict(shift=3.0), dict(shift=1.0), dict(use_karras_sigmas=True), dict(use_beta_sigmas=True, shift=2.0)):
         yield case("FlowMatchEulerDiscreteScheduler", config, 7)
+    for shift, steps in ((1.0, 6), (3.0, 9)):
+        yield case("FlowMatchHeunDiscreteScheduler", dict(shift=shift), steps)
     yield case("EDMEulerScheduler", dict(), 9)
     yield case("EDMEulerScheduler", dict(sigma_schedule="exponential", sigma_min=0.01, prediction_type="v_prediction"), 6)
     for order, kind in ((2, "midpoint"), (2, "heun"), (3, "midpoint")):
