@@ -14,7 +14,7 @@ use libm::{log, sqrt};
 /// A plan of Euler steps through `times`, falling from noise to data.
 ///
 /// # Errors
-/// As of [`ddim::plan`], and those of [`Churn::raised`].
+/// As of [`ddim::plan`]; a parameter of churn outside its range, and [`Error::OutOfRange`] when churn leads beyond the process's horizon.
 pub fn plan(process: &(impl Process + ?Sized), times: &[f64], churn: Churn, plan: &mut [Step]) -> Result<(), Error> {
     let path = Path::with_rows(process, times, plan.len())?;
     for (k, row) in plan.iter_mut().enumerate() {

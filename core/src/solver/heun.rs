@@ -39,7 +39,7 @@ pub fn plan(process: &(impl Process + ?Sized), times: &[f64], plan: &mut [Step])
 /// As [`plan`], with noise added before every step (Algorithm 2).
 ///
 /// # Errors
-/// As of [`plan`]; those of [`Churn::raised`].
+/// As of [`plan`]; a parameter of churn outside its range, and [`Error::OutOfRange`] when churn leads beyond the process's horizon.
 pub fn churned_plan(
     process: &(impl Process + ?Sized),
     times: &[f64],

@@ -1,6 +1,6 @@
 //! Solvers of higher order, each a plan: a table over the state, estimates and noise.
 //!
-//! One contract holds: any [`Process`], any falling times, one row for each evaluation of the denoiser. A solver sees the
+//! One contract holds: any [`Process`](crate::schedule::Process), any falling times, one row for each evaluation of the denoiser. A solver sees the
 //! noise levels alone (and the times where its paper interpolates in time), so the variance-exploding formulas of EDM and of
 //! k-diffusion and the variance-preserving ones of DPM-Solver are the same code: both act on `x / alpha`, whose noise level is
 //! `sigma / alpha`, and the rows are scaled back to the process.
