@@ -1,5 +1,6 @@
 //! Sampler plans: tables of coefficients that any tensor can execute.
 
+use crate::prediction::Conversion;
 use crate::tensor::{CoeffRange, Tensor};
 use crate::{Error, NoiseLevel};
 use heapless::Vec;
@@ -28,6 +29,15 @@ impl Memory {
         let memory = Self { from_state: 1.0 / level.sigma, from_x0: -level.alpha / level.sigma };
         let finite = memory.from_state.is_finite() && memory.from_x0.is_finite();
         if finite { Ok(memory) } else { Err(Error::NoiseVanishes) }
+    }
+
+    /// From the state and a network's output straight to what is remembered, where `to_x0` leads to `x0_hat`. A device that asks for this
+    /// runs the step [without its memory](Step::forgetting).
+    pub fn of_output(&self, to_x0: Conversion) -> Conversion {
+        Conversion {
+            from_state: self.from_state + self.from_x0 * to_x0.from_state,
+            from_output: self.from_x0 * to_x0.from_output,
+        }
     }
 }
 
@@ -92,6 +102,11 @@ impl Step {
             crate::error::in_range("a step's memory", value, f64::MIN, f64::MAX)?;
         }
         Ok(Self { memory: Some(memory), ..self })
+    }
+
+    /// The same step, remembering whatever the denoiser returns.
+    pub fn forgetting(self) -> Self {
+        Self { memory: None, ..self }
     }
 
     /// Converts every coefficient to a tensor's own, once.

@@ -7,7 +7,8 @@
 //! | [`network`], [`operators`] | what learns, and the fused operators it is made of |
 //! | [`batch`], [`optimiser`], [`mod@train`] | Algorithm 3.2: what an update sees, and what it does |
 //! | [`run_folder`], [`checkpoint`], [`atomic_file`] | what is left on disk, whatever happens |
-//! | [`mod@sample`], [`tensor`] | core's sampler over candle tensors |
+//! | [`mod@sample`], [`solver`], [`tensor`] | core's sampler and its solvers over candle tensors |
+//! | [`scheduler_config`] | diffusers' file of a sampler, read and written |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
 #![deny(missing_docs)]
@@ -30,6 +31,8 @@ pub mod process;
 pub mod run_folder;
 pub mod sample;
 mod say;
+pub mod scheduler_config;
+pub mod solver;
 pub mod streams;
 pub mod tensor;
 pub mod train;

@@ -3,8 +3,9 @@
 use crate::checkpoint::Model;
 use crate::error::Error;
 use crate::network::Inputs;
-use crate::preset::{Preset, SamplingSettings, SolverName, SpacingName, VarianceName};
+use crate::preset::{Preset, SamplingSettings, SpacingName};
 use crate::process::AnyProcess;
+use crate::solver;
 use crate::tensor::{BatchNoise, CandleTensor};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -13,7 +14,7 @@ use tweedie_core::plan::{self, Step};
 use tweedie_core::prediction::{Conversion, Moment, Prediction};
 use tweedie_core::sampler::{self, Clip, SamplerError, Workspace};
 use tweedie_core::schedule::Process;
-use tweedie_core::{Denoiser, StepId, ddim, ddpm, discretise};
+use tweedie_core::{Denoiser, StepId, discretise};
 
 /// Rows sampled together by one thread: always so many, since a matrix product of fewer rows is rounded otherwise.
 const ROWS: usize = 128;
@@ -79,27 +80,19 @@ fn asked_by(plan: &[Step], preset: &Preset, process: &AnyProcess) -> Result<Vec<
 /// A spacing that the process does not have, or numbers that core refuses.
 pub fn plan_for(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<Vec<Step>, Error> {
     settings.validate().map_err(Error::Argument)?;
-    let times = times(preset, process, settings)?;
-    let mut plan = vec![Step::EMPTY; times.len() - 1];
-    let outcome = match settings.solver {
-        SolverName::Ddim => ddim::plan(process, &times, settings.eta, &mut plan),
-        SolverName::Ddpm => {
-            let variance = match settings.variance {
-                VarianceName::Posterior => ddpm::Variance::Posterior,
-                VarianceName::Beta => ddpm::Variance::Beta,
-            };
-            ddpm::plan(process, &times, variance, &mut plan)
-        }
-    };
-    let Err(error) = outcome else { return Ok(plan) };
-    let (spacing, steps) = (settings.spacing, settings.steps);
-    Err(Error::Argument(format!("{steps} steps of {spacing} spacing are no way from noise to data: {error}")))
+    let (solver, spacing, evaluations) = (settings.solver, settings.spacing, settings.steps);
+    let times = times(preset, process, settings, solver::steps(solver, evaluations))?;
+    solver::plan(settings, process, &times).map_err(|error| {
+        Error::Argument(format!(
+            "{evaluations} evaluations by {solver} with {spacing} spacing are no way from noise to data: {error}"
+        ))
+    })
 }
 
 /// Times from noise to data, one more than steps; the last is 0.
-fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<Vec<f64>, Error> {
+fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings, steps: usize) -> Result<Vec<f64>, Error> {
     use discretise::{ChainSpacing, Spacing};
-    let (steps, name) = (settings.steps, settings.spacing);
+    let name = settings.spacing;
     let refuse = |error: tweedie_core::Error| Error::Argument(format!("{name} spacing: {error}"));
     let (first, least) = (preset.process.max_time * process.horizon(), preset.process.min_time * process.horizon());
     let chain = |spacing: ChainSpacing| {

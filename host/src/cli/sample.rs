@@ -25,6 +25,8 @@ Examples:
   cargo xtask sample runs/digits --class 3 --count 16      sixteen threes
   cargo xtask sample runs/digits --count 2000 --out all    2000 samples, classes 0, 1, 2, … in turn
   cargo xtask sample runs/digits --solver ddpm --steps 50  ancestral sampling
+  cargo xtask sample runs/digits --solver dpm++2m --steps 8 --spacing log-snr
+                                                           a solver of second order, in few evaluations
   cargo xtask sample runs/digits --guidance 2              exaggerate the class")]
 pub struct Arguments {
     /// A run folder, as `train` leaves it; or the file of an artifact, as `export` does (see sample FILE --help)
@@ -36,12 +38,16 @@ pub struct Arguments {
     /// Only this class [default: all in turn]
     #[arg(long, value_name = "C")]
     class: Option<u32>,
-    /// ddim or ddpm [default: the preset's]
+    /// ddim, ddpm, euler, euler-a, heun, flow-euler, flow-heun, reverse-sde, dpm++2m, dpm++2m-heun, dpm++2m-sde, dpm++3m, dpm++2s, dpm++sde, dpm2m, deis,
+    /// unipc, lms, pndm or ipndm [default: the preset's]
     #[arg(long, value_name = "NAME")]
     solver: Option<SolverName>,
     /// Network evaluations for a sample [default: the preset's]
     #[arg(long, value_name = "K", value_parser = positive::<u64>)]
     steps: Option<u64>,
+    /// Whether to clamp each estimate of the data to [-1, 1] [default: the preset's]
+    #[arg(long, value_name = "true|false")]
+    clip: Option<bool>,
     /// Noise of DDIM, 0 to 1 [default: the preset's]
     #[arg(long, value_name = "E")]
     eta: Option<f64>,
@@ -155,6 +161,7 @@ impl Arguments {
         SamplingSettings {
             solver: self.solver.unwrap_or(preset.solver),
             steps: self.steps.map_or(preset.steps, |steps| steps as usize),
+            clip: self.clip.unwrap_or(preset.clip),
             eta: self.eta.unwrap_or(preset.eta),
             guidance: self.guidance.unwrap_or(preset.guidance),
             spacing: self.spacing.unwrap_or(preset.spacing),

@@ -82,7 +82,8 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
     let prediction = Prediction::from(model.preset.training.prediction);
     // Plans end at time 0.
     let end = process.level(0.0)?;
-    let plan = freeze::freeze(plan_for(&model.preset, &process, settings)?, end, &process, prediction)?;
+    let plan = plan_for(&model.preset, &process, settings)?;
+    let plan = freeze::freeze(plan, end, &process, prediction, settings.clip)?;
     let angles: Vec<f64> = plan.steps.iter().map(|step| step.level.angle()).collect();
     let network = fold::fold(model, &angles)?;
     let calibration = calibrate::calibrate(&network, &plan, settings.clip, description.classes, data)?;
