@@ -3,17 +3,19 @@
 use crate::checkpoint::Model;
 use crate::error::Error;
 use crate::network::Inputs;
-use crate::preset::{Preset, SamplingSettings, SpacingName};
+use crate::preset::{PredictionName, Preset, SamplingSettings, SpacingName};
 use crate::process::AnyProcess;
+use crate::scheduler_config::Scheduled;
 use crate::solver;
 use crate::tensor::{BatchNoise, CandleTensor};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use tweedie_core::guidance::Guidance;
+use tweedie_core::noise_level::Velocity;
 use tweedie_core::plan::{self, Step};
 use tweedie_core::prediction::{Conversion, Moment, Prediction};
 use tweedie_core::sampler::{self, Clip, SamplerError, Workspace};
-use tweedie_core::schedule::Process;
+use tweedie_core::schedule::{Process, Schedule};
 use tweedie_core::{Denoiser, StepId, discretise};
 
 /// Rows sampled together by one thread: always so many, since a matrix product of fewer rows is rounded otherwise.
@@ -33,8 +35,44 @@ pub fn sample(
 ) -> Result<Vec<f32>, Error> {
     let process = AnyProcess::new(&model.preset.process)?;
     let plan = plan_for(&model.preset, &process, settings)?;
-    let asked = asked_by(&plan, &model.preset, &process)?;
-    let job = Job { model, settings, plan: &plan, asked: &asked, seed, device };
+    sample_along(model, &process, &plan, settings, classes, seed, device)
+}
+
+/// As [`sample`], but by the plan of a [`SchedulerConfig`](crate::scheduler_config::SchedulerConfig), whatever process the model was trained on: a
+/// network is told the ratio of noise and signal alone.
+///
+/// # Errors
+/// A model that predicts the velocity of another process than flow matching.
+pub fn sample_scheduled(
+    model: &Model,
+    scheduled: &Scheduled,
+    settings: &SamplingSettings,
+    classes: &[u32],
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<f32>, Error> {
+    let process = AnyProcess::new(&model.preset.process)?;
+    let flow = matches!(process, AnyProcess::Continuous(Schedule::FlowMatching));
+    if model.preset.training.prediction == PredictionName::Velocity && !(flow && scheduled.is_flow_matching) {
+        let reason = "a model that predicts the velocity follows a scheduler only where both are flow matching";
+        return Err(Error::Argument(reason.to_owned()));
+    }
+    let clip = scheduled.clip != Clip::None;
+    let settings = SamplingSettings { clip, ..settings.clone() };
+    sample_along(model, &process, &scheduled.plan, &settings, classes, seed, device)
+}
+
+fn sample_along(
+    model: &Model,
+    process: &AnyProcess,
+    plan: &[Step],
+    settings: &SamplingSettings,
+    classes: &[u32],
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<f32>, Error> {
+    let asked = asked_by(plan, &model.preset, process)?;
+    let job = Job { model, settings, plan, asked: &asked, seed, device };
     let rows = if device.is_cpu() { ROWS } else { classes.len().max(1) };
     let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
     let features = model.description.features();
@@ -59,7 +97,12 @@ pub fn check(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings)
 fn asked_by(plan: &[Step], preset: &Preset, process: &AnyProcess) -> Result<Vec<Asked>, Error> {
     let prediction = preset.training.prediction;
     let ask = |step: &Step| {
-        let to_x0 = Prediction::from(prediction).to_x0(&Moment::at(process, step.t)?)?;
+        let moment = match prediction {
+            PredictionName::Velocity => Moment::at(process, step.t)?,
+            // The others do not look at the level's slope, and a plan may walk along another process.
+            _ => Moment { level: step.level, velocity: Velocity { alpha: 0.0, sigma: 0.0 } },
+        };
+        let to_x0 = Prediction::from(prediction).to_x0(&moment)?;
         Ok(Asked { to_x0, norm: step.level.norm(), angle: step.level.angle() })
     };
     plan.iter()

@@ -12,7 +12,8 @@ use tweedie_host::data::Dataset;
 use tweedie_host::preset::{Preset, SamplingSettings, SolverName, SpacingName, VarianceName};
 use tweedie_host::process::AnyProcess;
 use tweedie_host::run_folder::RunFolder;
-use tweedie_host::sample::{plan_for, sample};
+use tweedie_host::sample::{plan_for, sample, sample_scheduled};
+use tweedie_host::scheduler_config::SchedulerConfig;
 use tweedie_host::train::Training;
 
 const SCHEDULES: [&str; 7] = [
@@ -238,4 +239,37 @@ fn ten_evaluations_of_higher_order_come_as_close_to_the_flow_as_fifty_of_ddim() 
         let own = distance(sample(solver, 10, SpacingName::Uniform));
         assert!(own < limit * ddim, "{solver} in 10 evaluations: {own}, DDIM in 50: {ddim}");
     }
+}
+
+#[test]
+fn a_scheduler_of_diffusers_draws_with_any_model() {
+    let scheduled = |text: &str| SchedulerConfig::parse(Path::new("a.json"), text).unwrap().schedule(20).unwrap();
+    let classes: Vec<u32> = (0..20).map(|i| i % 10).collect();
+    let settings = &model().preset.sampling;
+    let draw_by = |text: &str| sample_scheduled(model(), &scheduled(text), settings, &classes, 1, &Device::Cpu);
+    // Euler walks in the variance-exploding process, from the same noise to the same pictures as DDIM.
+    let draw_by = |text: &str| draw_by(&format!(r#"{{"timestep_spacing": "trailing", {text}}}"#)).unwrap();
+    let ddim = draw_by(r#""_class_name": "DDIMScheduler", "clip_sample": false"#);
+    let mean = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32;
+    let euler = draw_by(r#""_class_name": "EulerDiscreteScheduler""#);
+    assert!(mean(&ddim, &euler) < 1e-3, "{}", mean(&ddim, &euler));
+    let clamped = draw_by(r#""_class_name": "DDIMScheduler""#);
+    assert!(mean(&ddim, &clamped) > 0.01 && clamped.iter().all(|x| x.abs() < 1.0001), "{}", mean(&ddim, &clamped));
+    let preset = Preset::load("digits", &["training.prediction=velocity".to_owned()]).unwrap();
+    let velocity = Model { preset, ..trained_copy() };
+    let refused = sample_scheduled(
+        &velocity,
+        &scheduled(r#"{"_class_name": "DDIMScheduler"}"#),
+        settings,
+        &classes,
+        1,
+        &Device::Cpu,
+    );
+    assert!(refused.unwrap_err().to_string().contains("flow matching"));
+}
+
+/// A model of its own, to be changed.
+fn trained_copy() -> Model {
+    let folder = tempfile::tempdir().unwrap();
+    trained(&folder.path().join("run"), &["training.steps=1"]).unwrap()
 }

@@ -50,7 +50,7 @@ impl NoiseSource<[f64]> for ScriptNoise {
 
 /// Element 384 after every row.
 fn trace(scheduled: &Scheduled, start: f64) -> Vec<f64> {
-    let Scheduled { timesteps, plan, prediction, clip } = scheduled;
+    let Scheduled { timesteps, plan, prediction, clip, .. } = scheduled;
     let flow = Velocity { alpha: -1.0, sigma: 1.0 };
     let conversion = |level| prediction.to_x0(&Moment { level, velocity: flow }).unwrap();
     let mut model = Model {
@@ -190,7 +190,10 @@ fn what_is_not_done_is_named() {
         assert!(sentence.contains(part), "{text}: {sentence}");
     }
     assert!(refusal(r#"{"_class_name": "DDIMScheduler"}"#, 0).contains("sampling steps"));
-    assert!(refusal(r#"{"_class_name": "EulerDiscreteScheduler"}"#, 0).contains("sampling steps"));
+    assert!(
+        refusal(r#"{"_class_name": "UniPCMultistepScheduler", "use_karras_sigmas": true}"#, 0)
+            .contains("sampling steps")
+    );
     for (name, part) in [("dpm_thresholding", "thresholding = true"), ("flow_dynamic", "use_dynamic_shifting = true")] {
         let error = SchedulerConfig::read(&folder().join(format!("{name}.json"))).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

@@ -9,7 +9,8 @@ use crate::npy;
 use crate::picture::sheet;
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
 use crate::run_folder::RunFolder;
-use crate::sample::sample;
+use crate::sample::{sample, sample_scheduled};
+use crate::scheduler_config::SchedulerConfig;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use std::time::Instant;
 ///
 /// The same seed gives the same samples: sample i depends on the seed, its class and i alone, not on how many are drawn. Files are
 /// left in RUN/samples (or --out): samples.png, samples.npy (f32, [n, ...], in the data's units: images in [-1, 1]), labels.npy
-/// (i64, [n], when there are classes) and samples.json (the settings).
+/// (i64, [n], when there are classes), samples.json (the settings), and scheduler_config.json where diffusers has the same sampler.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -57,6 +58,9 @@ pub struct Arguments {
     /// uniform, exponential, log-snr, karras; on a chain also leading, trailing, linspace [default: the preset's]
     #[arg(long, value_name = "NAME")]
     spacing: Option<SpacingName>,
+    /// Follow diffusers' scheduler_config.json, a file or the folder that holds it, instead of the preset's solver, spacing and clamping
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["solver", "spacing", "eta", "clip"])]
+    scheduler: Option<PathBuf>,
     /// Seed of the noise
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -89,7 +93,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let classes = arguments.classes(model.description.classes as u32)?;
     let settings = arguments.settings(&model.preset.sampling);
     let begun = Instant::now();
-    let samples = sample(&model, &settings, &classes, arguments.seed, &device)?;
+    let samples = match &arguments.scheduler {
+        Some(path) => {
+            let scheduled = SchedulerConfig::read(path)?.schedule(settings.steps)?;
+            sample_scheduled(&model, &scheduled, &settings, &classes, arguments.seed, &device)?
+        }
+        None => sample(&model, &settings, &classes, arguments.seed, &device)?,
+    };
     let seconds = begun.elapsed().as_secs_f64();
 
     let out = arguments.out.clone().unwrap_or_else(|| arguments.run.join("samples"));
@@ -112,10 +122,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let summary = serde_json::json!({
         "run": arguments.run, "count": classes.len(), "class": arguments.class, "seed": arguments.seed,
-        "sampling": settings, "seconds": seconds,
+        "sampling": settings, "scheduler": arguments.scheduler, "seconds": seconds,
     });
     let file = out.join("samples.json");
     atomic_file::write(&file, format!("{summary:#}\n").as_bytes()).map_err(Error::Write)?;
+
+    // Where diffusers has the same sampler, it is written in its terms as well.
+    if arguments.scheduler.is_none()
+        && let Ok(config) = SchedulerConfig::of(&model.preset, &settings)
+    {
+        config.write(&out)?;
+    }
 
     if arguments.json {
         crate::say!("{summary}");

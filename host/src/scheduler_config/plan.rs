@@ -29,6 +29,8 @@ pub struct Scheduled {
     pub prediction: Prediction,
     /// What is done to estimates.
     pub clip: Clip,
+    /// Whether the levels are flow matching's.
+    pub is_flow_matching: bool,
 }
 
 type Result<T, E = tweedie_core::Error> = std::result::Result<T, E>;
@@ -51,11 +53,17 @@ impl SchedulerConfig {
     /// # Errors
     /// A value of the wrong type or outside its range; a number of steps that the chain or the solver cannot take.
     pub fn schedule(&self, steps: usize) -> Result<Scheduled, Error> {
-        let default = if self.class() == Class::FlowMatchEulerDiscrete || self.class() == Class::FlowMatchHeunDiscrete {
-            Prediction::Velocity
-        } else {
-            Prediction::Eps
-        };
+        if steps == 0 {
+            return Err(tweedie_core::Error::OutOfRange {
+                name: "sampling steps",
+                value: 0.0,
+                min: 1.0,
+                max: self.count("num_train_timesteps", 1000)? as f64,
+            }
+            .into());
+        }
+        let of_flow = matches!(self.class(), Class::FlowMatchEulerDiscrete | Class::FlowMatchHeunDiscrete);
+        let default = if of_flow { Prediction::Velocity } else { Prediction::Eps };
         let prediction = self.word(
             "prediction_type",
             default,
@@ -81,7 +89,8 @@ impl SchedulerConfig {
             Class::FlowMatchEulerDiscrete | Class::FlowMatchHeunDiscrete => self.flow_matching(steps)?,
             _ => self.over_half_log_snr(steps)?,
         };
-        Ok(Scheduled { timesteps, plan, prediction, clip })
+        let is_flow_matching = of_flow || self.flag("use_flow_sigmas", false)?;
+        Ok(Scheduled { timesteps, plan, prediction, clip, is_flow_matching })
     }
 
     /// The chain. `floor`: an entry without signal becomes `2^-24`, as in the library's classes that divide by it.
