@@ -8,7 +8,7 @@ use crate::process::AnyProcess;
 use crate::scheduler_config::Scheduled;
 use crate::solver;
 use crate::tensor::{BatchNoise, CandleTensor};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use tweedie_core::guidance::Guidance;
 use tweedie_core::noise_level::Velocity;
@@ -16,6 +16,7 @@ use tweedie_core::plan::{self, Step};
 use tweedie_core::prediction::{Conversion, Moment, Prediction};
 use tweedie_core::sampler::{self, Clip, SamplerError, Workspace};
 use tweedie_core::schedule::{Process, Schedule};
+use tweedie_core::thresholding::Thresholding;
 use tweedie_core::{Denoiser, StepId, discretise};
 
 /// Rows sampled together by one thread: always so many, since a matrix product of fewer rows is rounded otherwise.
@@ -35,7 +36,9 @@ pub fn sample(
 ) -> Result<Vec<f32>, Error> {
     let process = AnyProcess::new(&model.preset.process)?;
     let plan = plan_for(&model.preset, &process, settings)?;
-    sample_along(model, &process, &plan, settings, classes, seed, device)
+    let asked = asked_by(&plan, &model.preset, &process)?;
+    let job = Job { model, settings, plan: &plan, asked: &asked, thresholding: None, seed, device };
+    job.draw_all(classes)
 }
 
 /// As [`sample`], but by the plan of a [`SchedulerConfig`](crate::scheduler_config::SchedulerConfig), whatever process the model was trained on: a
@@ -59,31 +62,9 @@ pub fn sample_scheduled(
     }
     let clip = scheduled.clip != Clip::None;
     let settings = SamplingSettings { clip, ..settings.clone() };
-    sample_along(model, &process, &scheduled.plan, &settings, classes, seed, device)
-}
-
-fn sample_along(
-    model: &Model,
-    process: &AnyProcess,
-    plan: &[Step],
-    settings: &SamplingSettings,
-    classes: &[u32],
-    seed: u64,
-    device: &Device,
-) -> Result<Vec<f32>, Error> {
-    let asked = asked_by(plan, &model.preset, process)?;
-    let job = Job { model, settings, plan, asked: &asked, seed, device };
-    let rows = if device.is_cpu() { ROWS } else { classes.len().max(1) };
-    let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
-    let features = model.description.features();
-    let draw = |(first, wanted): (usize, &[u32])| {
-        let mut classes = wanted.to_vec();
-        classes.resize(rows, 0);
-        let mut samples = job.draw(first, &classes)?;
-        samples.truncate(wanted.len() * features);
-        Ok(samples)
-    };
-    Ok(parts.into_par_iter().map(draw).collect::<Result<Vec<_>, Error>>()?.concat())
+    let (plan, thresholding) = (&scheduled.plan, scheduled.thresholding);
+    let asked = asked_by(plan, &model.preset, &process)?;
+    Job { model, settings: &settings, plan, asked: &asked, thresholding, seed, device }.draw_all(classes)
 }
 
 /// Whether a model of this preset can be sampled by these settings, before time is spent on training it.
@@ -186,11 +167,27 @@ struct Job<'a> {
     settings: &'a SamplingSettings,
     plan: &'a [Step],
     asked: &'a [Asked],
+    thresholding: Option<Thresholding>,
     seed: u64,
     device: &'a Device,
 }
 
 impl Job<'_> {
+    /// Samples of all these classes, in parts that threads share.
+    fn draw_all(&self, classes: &[u32]) -> Result<Vec<f32>, Error> {
+        let rows = if self.device.is_cpu() { ROWS } else { classes.len().max(1) };
+        let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
+        let features = self.model.description.features();
+        let draw = |(first, wanted): (usize, &[u32])| {
+            let mut classes = wanted.to_vec();
+            classes.resize(rows, 0);
+            let mut samples = self.draw(first, &classes)?;
+            samples.truncate(wanted.len() * features);
+            Ok(samples)
+        };
+        Ok(parts.into_par_iter().map(draw).collect::<Result<Vec<_>, Error>>()?.concat())
+    }
+
     /// Samples `first ..`, of the given classes.
     fn draw(&self, first: usize, classes: &[u32]) -> Result<Vec<f32>, Error> {
         let features = self.model.description.features();
@@ -251,7 +248,20 @@ impl Denoiser<CandleTensor> for NetworkDenoiser<'_> {
         }
         let Conversion { from_state, from_output } = asked.to_x0;
         tweedie_core::Tensor::axpby(&mut output, from_output, from_state, x_t)?;
+        if let Some(thresholding) = self.job.thresholding {
+            output = CandleTensor(threshold_rows(thresholding, &output.0)?);
+        }
         *x0_hat = output;
         Ok(())
     }
+}
+
+/// Dynamic thresholding of each row by itself.
+fn threshold_rows(thresholding: Thresholding, x0_hat: &Tensor) -> candle_core::Result<Tensor> {
+    let mut rows: Vec<Vec<f64>> = x0_hat.to_dtype(DType::F64)?.to_vec2()?;
+    let mut buffer = vec![0.0; rows.first().map_or(0, Vec::len)];
+    for row in &mut rows {
+        thresholding.apply(row, &mut buffer).map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+    }
+    Tensor::new(rows, x0_hat.device())?.to_dtype(x0_hat.dtype())
 }

@@ -255,6 +255,8 @@ fn a_scheduler_of_diffusers_draws_with_any_model() {
     assert!(mean(&ddim, &euler) < 1e-3, "{}", mean(&ddim, &euler));
     let clamped = draw_by(r#""_class_name": "DDIMScheduler""#);
     assert!(mean(&ddim, &clamped) > 0.01 && clamped.iter().all(|x| x.abs() < 1.0001), "{}", mean(&ddim, &clamped));
+    let threshold = draw_by(r#""_class_name": "DDIMScheduler", "thresholding": true, "sample_max_value": 2.0"#);
+    assert!(mean(&clamped, &threshold) > 1e-3 && threshold.iter().all(|x| x.abs() < 1.0001));
     let preset = Preset::load("digits", &["training.prediction=velocity".to_owned()]).unwrap();
     let velocity = Model { preset, ..trained_copy() };
     let refused = sample_scheduled(

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use tweedie_core::plan::{Step, history};
 use tweedie_core::prediction::Conversion;
 use tweedie_core::sampler::{self, Clip, Workspace};
+use tweedie_core::thresholding::Thresholding;
 use tweedie_core::{Denoiser, NoiseSource, StepId, Tensor};
 
 pub const SIZE: usize = 768;
@@ -32,6 +33,7 @@ pub struct Loop {
     /// What the sample is multiplied by to make the initial state.
     pub start_scale: f64,
     pub clip: Clip,
+    pub thresholding: Option<Thresholding>,
 }
 
 /// The dummy model `x t / (t + 1)`, converted.
@@ -44,6 +46,9 @@ impl Denoiser<[f64]> for Loop {
         for (estimate, &x) in x0_hat.iter_mut().zip(x_t) {
             // Conversions are linear in the state that core holds, whatever scale the model's input has.
             *estimate = conversion.apply(x, scale * x * t / (t + 1.0));
+        }
+        if let Some(thresholding) = self.thresholding {
+            thresholding.apply(x0_hat, &mut vec![0.0; x_t.len()]).unwrap();
         }
         Ok(())
     }

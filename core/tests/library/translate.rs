@@ -16,6 +16,7 @@ use tweedie_core::solver::euler::{self, Churn};
 use tweedie_core::solver::singlestep::Singlestep;
 use tweedie_core::solver::unipc::{B, UniPc};
 use tweedie_core::solver::{Ending, Form, dpm_solver_sde, heun, lms, pndm, probability_flow};
+use tweedie_core::thresholding::Thresholding;
 use tweedie_core::{NoiseLevel, ddim, ddpm};
 
 fn number(config: &Value, key: &str) -> Option<f64> {
@@ -108,6 +109,10 @@ pub fn translate(case: &Value) -> Loop {
     if flag(config, "clip_sample") == Some(true) {
         let high = number(config, "clip_sample_range").unwrap_or(1.0);
         run.clip = Clip::Range { low: -high, high };
+    }
+    if flag(config, "thresholding") == Some(true) {
+        let ratio = number(config, "dynamic_thresholding_ratio").unwrap_or(0.995);
+        run.thresholding = Some(Thresholding { ratio, most: number(config, "sample_max_value").unwrap_or(1.0) });
     }
     if run.conversions.is_empty() {
         let prediction = prediction(config);

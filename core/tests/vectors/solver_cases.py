@@ -190,6 +190,11 @@ def others():
 
     for config in (dict(shift=3.0), dict(shift=1.0), dict(use_karras_sigmas=True), dict(use_beta_sigmas=True, shift=2.0)):
         yield case("FlowMatchEulerDiscreteScheduler", config, 7)
+    # On the cosine chain the first estimates exceed 1.
+    threshold = dict(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1.5)
+    yield case("DPMSolverMultistepScheduler", cosine | threshold, 8)
+    yield case("UniPCMultistepScheduler", cosine | threshold, 8)
+    yield case("DEISMultistepScheduler", cosine | threshold, 8)
     for shift, steps in ((1.0, 6), (3.0, 9)):
         yield case("FlowMatchHeunDiscreteScheduler", dict(shift=shift), steps)
     yield case("EDMEulerScheduler", dict(), 9)

@@ -32,6 +32,7 @@ const CHAIN: &[&str] =
     &["num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type"];
 const SPACING: &[&str] = &["timestep_spacing", "steps_offset"];
 const CLIP: &[&str] = &["clip_sample", "clip_sample_range"];
+const THRESHOLDING: &[&str] = &["thresholding", "dynamic_thresholding_ratio", "sample_max_value"];
 const ZERO_SNR: &[&str] = &["rescale_betas_zero_snr"];
 const SIGMAS: &[&str] = &["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"];
 const FLOW: &[&str] = &["use_flow_sigmas", "flow_shift"];
@@ -39,9 +40,9 @@ const ORDER: &[&str] = &["solver_order", "solver_type", "lower_order_final"];
 
 classes! {
     /// DDIM.
-    DDIM: &[CHAIN, SPACING, CLIP, ZERO_SNR, &["set_alpha_to_one"]],
+    DDIM: &[CHAIN, THRESHOLDING, SPACING, CLIP, ZERO_SNR, &["set_alpha_to_one"]],
     /// DDPM.
-    DDPM: &[CHAIN, SPACING, CLIP, ZERO_SNR, &["variance_type"]],
+    DDPM: &[CHAIN, THRESHOLDING, SPACING, CLIP, ZERO_SNR, &["variance_type"]],
     /// PNDM, without Runge-Kutta steps.
     PNDM: &[CHAIN, SPACING, &["skip_prk_steps", "set_alpha_to_one"]],
     /// Euler in sigma.
@@ -54,7 +55,7 @@ classes! {
     LMSDiscrete: &[CHAIN, SPACING, SIGMAS],
     /// DPM-Solver++, its SDE of order 1 and 2, DPM-Solver.
     DPMSolverMultistep: &[
-        CHAIN,
+        CHAIN, THRESHOLDING,
         SPACING,
         SIGMAS,
         FLOW,
@@ -64,15 +65,15 @@ classes! {
     ],
     /// Singlestep DPM-Solver++ and DPM-Solver.
     DPMSolverSinglestep: &[
-        CHAIN,
+        CHAIN, THRESHOLDING,
         SIGMAS,
         ORDER,
         &["algorithm_type", "final_sigmas_type", "lambda_min_clipped"],
     ],
     /// DEIS.
-    DEISMultistep: &[CHAIN, SPACING, SIGMAS, FLOW, ORDER, &["algorithm_type"]],
+    DEISMultistep: &[CHAIN, THRESHOLDING, SPACING, SIGMAS, FLOW, ORDER, &["algorithm_type"]],
     /// UniPC.
-    UniPCMultistep: &[CHAIN, SPACING, SIGMAS, FLOW, ORDER, ZERO_SNR, &["predict_x0", "final_sigmas_type", "sigma_min", "sigma_max"]],
+    UniPCMultistep: &[CHAIN, THRESHOLDING, SPACING, SIGMAS, FLOW, ORDER, ZERO_SNR, &["predict_x0", "final_sigmas_type", "sigma_min", "sigma_max"]],
     /// Flow matching, Euler.
     FlowMatchEulerDiscrete: &[&["num_train_timesteps", "shift"], SIGMAS],
     /// Flow matching, Heun.
@@ -80,15 +81,7 @@ classes! {
 }
 
 /// Parameters of what is refused when it is switched on, and so without effect.
-const PARAMETERS: &[&str] = &[
-    "dynamic_thresholding_ratio",
-    "sample_max_value",
-    "time_shift_type",
-    "base_shift",
-    "max_shift",
-    "base_image_seq_len",
-    "max_image_seq_len",
-];
+const PARAMETERS: &[&str] = &["time_shift_type", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len"];
 
 impl SchedulerConfig {
     /// Refuses keys that ask for something which the class would heed in the library and nothing does here.

@@ -15,6 +15,7 @@ use tweedie_core::solver::euler::{self, Churn};
 use tweedie_core::solver::singlestep::Singlestep;
 use tweedie_core::solver::unipc::{B, UniPc};
 use tweedie_core::solver::{Ending, Form, heun, lms, pndm, probability_flow};
+use tweedie_core::thresholding::Thresholding;
 use tweedie_core::{NoiseLevel, ddim, ddpm};
 
 /// What a configuration makes of a number of steps.
@@ -29,6 +30,8 @@ pub struct Scheduled {
     pub prediction: Prediction,
     /// What is done to estimates.
     pub clip: Clip,
+    /// The range that follows each estimate, in place of a fixed one.
+    pub thresholding: Option<Thresholding>,
     /// Whether the levels are flow matching's.
     pub is_flow_matching: bool,
 }
@@ -75,7 +78,12 @@ impl SchedulerConfig {
             ],
         )?;
         let clip_by_default = matches!(self.class(), Class::DDIM | Class::DDPM);
-        let clip = if self.flag("clip_sample", clip_by_default)? {
+        let thresholding = self.flag("thresholding", false)?.then_some(Thresholding {
+            ratio: self.number("dynamic_thresholding_ratio")?.unwrap_or(0.995),
+            most: self.number("sample_max_value")?.unwrap_or(1.0),
+        });
+        // A threshold takes the place of the range.
+        let clip = if thresholding.is_none() && self.flag("clip_sample", clip_by_default)? {
             let high = self.number("clip_sample_range")?.unwrap_or(1.0);
             Clip::Range { low: -high, high }
         } else {
@@ -90,7 +98,7 @@ impl SchedulerConfig {
             _ => self.over_half_log_snr(steps)?,
         };
         let is_flow_matching = of_flow || self.flag("use_flow_sigmas", false)?;
-        Ok(Scheduled { timesteps, plan, prediction, clip, is_flow_matching })
+        Ok(Scheduled { timesteps, plan, prediction, clip, thresholding, is_flow_matching })
     }
 
     /// The chain. `floor`: an entry without signal becomes `2^-24`, as in the library's classes that divide by it.
@@ -136,6 +144,7 @@ impl SchedulerConfig {
         )
     }
 
+    /// DDIM, DDPM and PNDM: a chain's own entries.
     fn on_the_chain(&self, steps: usize, prediction: Prediction) -> Result<(Vec<f64>, Vec<Step>), Error> {
         let chain = self.chain(false)?;
         let spacing = self.spacing(ChainSpacing::Leading { offset: 0 })?;
@@ -195,7 +204,7 @@ impl SchedulerConfig {
         Ok(None)
     }
 
-    /// Times of `SigmaClock`: as many as `steps`, and the one after the last step.
+    /// Euler, Heun and LMS: the variance-exploding process, over sigmas between a chain's entries.
     fn over_sigma(&self, steps: usize) -> Result<(Vec<f64>, Vec<Step>), Error> {
         let chain = self.chain(true)?;
         let mut timesteps = vec![0.0; steps];
@@ -228,6 +237,7 @@ impl SchedulerConfig {
         self.word("final_sigmas_type", default, &[("zero", true), ("sigma_min", false)])
     }
 
+    /// DPM-Solver, DEIS and UniPC: the variance-preserving state, or flow matching's, over sigmas as times.
     fn over_half_log_snr(&self, steps: usize) -> Result<(Vec<f64>, Vec<Step>), Error> {
         let chain = self.chain(true)?;
         let (total, class) = (chain.steps(), self.class());

@@ -25,7 +25,7 @@ MADE = {
 timesteps = {}
 for name, scheduler in MADE.items():
     (FOLDER / f"{name}.json").write_text(scheduler.to_json_string())
-    if not (scheduler.config.get("thresholding") or scheduler.config.get("use_dynamic_shifting")):
+    if not scheduler.config.get("use_dynamic_shifting"):
         scheduler.set_timesteps(20)
         timesteps[name] = [round(t, 3) for t in scheduler.timesteps.tolist()]
-(FOLDER / "timesteps_of_20_steps").write_text(json.dumps(timesteps, indent=1) + "\n")
+(FOLDER / "timesteps.json").write_text(json.dumps(timesteps, indent=1) + "\n")
