@@ -1,5 +1,7 @@
 //! DDIM (Song, Meng and Ermon 2021; (3.2.87)) for any process and any `eta`.
 
+use crate::chain::Chain;
+use crate::discretise::ChainSpacing;
 use crate::error::in_range;
 use crate::forward::Noising;
 use crate::plan::{self, Step};
@@ -44,4 +46,32 @@ fn coefficients(from: NoiseLevel, to: NoiseLevel, eta: f64) -> Result<(f64, f64,
 /// Those of [`step`], and [`Error::WrongLength`] when the lengths do not fit.
 pub fn plan(process: &(impl Process + ?Sized), times: &[f64], eta: f64, plan: &mut [Step]) -> Result<(), Error> {
     plan::fill(process, times, plan, |t, from, to| step(t, from, to, eta))
+}
+
+/// A plan of DDIM steps as diffusers takes them on a chain of `T` steps: each of the `L` `timesteps` goes to the one `T / L` (whole-number
+/// division) below it, whether or not that is the next one visited; what would be below 0 goes to `last`.
+///
+/// `last` is clean data, or in old models the chain's first entry (`set_alpha_to_one = false`).
+///
+/// # Errors
+/// Those of [`step`], [`Error::WrongLength`] when the lengths differ, and a timestep beyond the chain.
+pub fn chain_plan<S: AsRef<[f64]>>(
+    chain: &Chain<S>,
+    timesteps: &[u32],
+    last: NoiseLevel,
+    eta: f64,
+    plan: &mut [Step],
+) -> Result<(), Error> {
+    if plan.is_empty() || timesteps.len() != plan.len() {
+        return Err(Error::WrongLength { what: "timesteps of a plan", need: plan.len().max(1), have: timesteps.len() });
+    }
+    let level = |timestep: u32| chain.level_at(timestep as usize + 1);
+    for (row, &timestep) in plan.iter_mut().zip(timesteps) {
+        let to = match ChainSpacing::previous(timestep, chain.steps(), timesteps.len()) {
+            Some(previous) => level(previous)?,
+            None => last,
+        };
+        *row = step((f64::from(timestep) + 1.0) / chain.steps() as f64, level(timestep)?, to, eta)?;
+    }
+    Ok(())
 }

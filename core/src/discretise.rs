@@ -4,9 +4,9 @@
 //! *timesteps* of practice (numbered from 0, as diffusers does: timestep `tau` is chain index `tau + 1`).
 //! Training steps and sampling steps are independent (Remark 3.1).
 
-use crate::Error;
 use crate::error::in_range;
 use crate::schedule::Process;
+use crate::{Error, beta_distribution};
 use libm::{expm1, log, pow, rint};
 
 /// A rule for the times between `first` (most noise) and `last` (least noise) in continuous time.
@@ -26,6 +26,14 @@ pub enum Spacing {
     Karras {
         /// The exponent, at least 1; larger values take smaller steps near data.
         rho: f64,
+    },
+    /// `sigma / alpha` at evenly spaced quantiles of a Beta distribution between its ends (Lee et al. 2024; both parameters 0.6 in
+    /// practice): smaller steps at both ends. Both ends need signal.
+    Beta {
+        /// The first parameter, above 0; smaller values crowd the times at data.
+        alpha: f64,
+        /// The second parameter, above 0; smaller values crowd the times at noise.
+        beta: f64,
     },
 }
 
@@ -82,6 +90,17 @@ impl Spacing {
                     process.time_of_log_snr(-2.0 * log(sigma))
                 })?;
             }
+            Self::Beta { alpha, beta } => {
+                let (from, to) = (process.level(first)?, process.level(last)?);
+                if from.alpha == 0.0 {
+                    return Err(Error::SignalVanishes);
+                }
+                let (from, to) = (from.sigma / from.alpha, to.sigma / to.alpha);
+                interior(times, |l| {
+                    let sigma = to + (from - to) * beta_distribution::quantile(alpha, beta, 1.0 - l / steps)?;
+                    process.time_of_log_snr(-2.0 * log(sigma))
+                })?;
+            }
         }
         if let [start, .., end] = times {
             (*start, *end) = (first, last);
@@ -125,22 +144,57 @@ impl ChainSpacing {
     /// # Ok::<(), tweedie_core::Error>(())
     /// ```
     pub fn fill(&self, chain_steps: usize, timesteps: &mut [u32]) -> Result<(), Error> {
-        let (total, count) = (chain_steps as f64, timesteps.len());
-        in_range("sampling steps", count as f64, 1.0, total)?;
+        self.fill_some(chain_steps, timesteps.len(), timesteps)
+    }
+
+    /// Fills `timesteps` with `L` of `L + 1`: [`Linspace`](Self::Linspace) and [`Leading`](Self::Leading) leave the one nearest to data
+    /// out, because the last step goes from there to data or to a noise level of its own. DPM-Solver, DEIS and UniPC of diffusers do so.
+    ///
+    /// # Errors
+    /// `L` outside `1..=T - 1`, or of `1..=T` for [`Trailing`](Self::Trailing); a timestep beyond the chain.
+    pub fn fill_before_data(&self, chain_steps: usize, timesteps: &mut [u32]) -> Result<(), Error> {
+        let more = usize::from(*self != Self::Trailing);
+        self.fill_some(chain_steps, timesteps.len() + more, timesteps)
+    }
+
+    /// The first of `count` timesteps.
+    fn fill_some(&self, chain_steps: usize, count: usize, timesteps: &mut [u32]) -> Result<(), Error> {
+        in_range("sampling steps", timesteps.len() as f64, 1.0, chain_steps as f64)?;
         for (i, entry) in timesteps.iter_mut().enumerate() {
-            let from_data = (count - 1 - i) as f64;
-            // The rounded stride of numpy.arange: where T - i T / L ends in a half, its error decides the rounding.
-            let stride = (total - total / count as f64) - total;
-            let timestep = match *self {
-                Self::Linspace if count == 1 => 0.0,
-                Self::Linspace => rint(from_data * ((total - 1.0) / (count as f64 - 1.0))),
-                Self::Leading { offset } => from_data * (chain_steps / count) as f64 + f64::from(offset),
-                Self::Trailing => rint(total + i as f64 * stride) - 1.0,
-            };
-            in_range("timestep", timestep, 0.0, total - 1.0)?;
-            *entry = timestep as u32;
+            *entry = rint(self.timestep(chain_steps, count, i)?) as u32;
         }
         Ok(())
+    }
+
+    /// Fills `timesteps` as [`fill`](Self::fill) does, but without rounding [`Linspace`](Self::Linspace): Euler, Heun and LMS of diffusers
+    /// and k-diffusion visit a chain between its entries ([`sigma_clock`](crate::sigma_clock)).
+    ///
+    /// # Errors
+    /// As of [`fill`](Self::fill).
+    pub fn fill_between(&self, chain_steps: usize, timesteps: &mut [f64]) -> Result<(), Error> {
+        let count = timesteps.len();
+        in_range("sampling steps", count as f64, 1.0, chain_steps as f64)?;
+        for (i, entry) in timesteps.iter_mut().enumerate() {
+            *entry = self.timestep(chain_steps, count, i)?;
+        }
+        Ok(())
+    }
+
+    /// Timestep `i` of `count`, whole but for [`Linspace`](Self::Linspace).
+    fn timestep(&self, chain_steps: usize, count: usize, i: usize) -> Result<f64, Error> {
+        let (total, from_data) = (chain_steps as f64, (count - 1 - i) as f64);
+        in_range("sampling steps", count as f64, 1.0, total)?;
+        // The rounded stride of numpy.arange: where T - i T / L ends in a half, its error decides the rounding.
+        let stride = (total - total / count as f64) - total;
+        let timestep = match *self {
+            Self::Linspace if count == 1 => 0.0,
+            Self::Linspace if i == 0 => total - 1.0,
+            Self::Linspace => from_data * ((total - 1.0) / (count as f64 - 1.0)),
+            Self::Leading { offset } => from_data * (chain_steps / count) as f64 + f64::from(offset),
+            Self::Trailing => rint(total + i as f64 * stride) - 1.0,
+        };
+        in_range("timestep", timestep, 0.0, total - 1.0)?;
+        Ok(timestep)
     }
 
     /// The timestep that a DDIM step of diffusers goes *to*: `timestep - T / L`, whole-number division, whatever
@@ -148,4 +202,21 @@ impl ChainSpacing {
     pub fn previous(timestep: u32, chain_steps: usize, count: usize) -> Option<u32> {
         timestep.checked_sub(u32::try_from(chain_steps.checked_div(count)?).ok()?)
     }
+}
+
+/// A time of flow matching moved towards noise, `shift t / (1 + (shift - 1) t)` (Esser et al. 2024, eq. 23): what larger pictures need, in
+/// which the same noise hides less. `shift` above 0; 1 moves nothing. "Dynamic shifting" by `mu` is a shift of `exp(mu)`.
+///
+/// # Errors
+/// `t` outside [0, 1], `shift` not above 0.
+///
+/// ```
+/// use tweedie_core::discretise::shifted;
+/// assert_eq!((shifted(0.5, 3.0)?, shifted(1.0, 3.0)?, shifted(0.0, 3.0)?), (0.75, 1.0, 0.0));
+/// # Ok::<(), tweedie_core::Error>(())
+/// ```
+pub fn shifted(t: f64, shift: f64) -> Result<f64, Error> {
+    in_range("time of flow matching", t, 0.0, 1.0)?;
+    in_range("shift", shift, f64::MIN_POSITIVE, 1e9)?;
+    Ok(shift * t / (1.0 + (shift - 1.0) * t))
 }

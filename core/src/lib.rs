@@ -14,10 +14,12 @@
 //! | read | for |
 //! |---|---|
 //! | [`noise_level`], [`schedule`], [`chain`] | `alpha`, `sigma`, `log_snr`, in continuous time and on DDPM chains |
-//! | [`discretise`] | which times a sampler visits |
+//! | [`discretise`], [`sigma_clock`] | which times a sampler visits, and `sigma / alpha` as the time |
 //! | [`forward`] | noise added in one step, or in one jump |
 //! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
 //! | [`plan`], [`ddim`], [`ddpm`], [`consistency`], [`sampler`] | the reverse process |
+//! | [`solver`] | its solvers of higher order: Heun, DPM-Solver++, UniPC, DEIS and others |
+//! | [`inversion`], [`inpainting`], [`thresholding`] | the way back to noise, known parts of a sample, estimates kept in range |
 //! | [`bound`] | how likely the data are under the model, in bits per dimension |
 //! | [`tensor`] | the traits that candle, wgpu and fixed-point buffers implement |
 //! | [`threefry`], [`normal`], [`noise`] | Gaussian noise with the same bits on every machine |
@@ -47,6 +49,7 @@
 extern crate std;
 
 pub mod artifact;
+mod beta_distribution;
 pub mod bound;
 pub mod chain;
 pub mod consistency;
@@ -57,6 +60,8 @@ mod error;
 pub mod exact;
 pub mod forward;
 pub mod guidance;
+pub mod inpainting;
+pub mod inversion;
 pub mod loss;
 pub mod noise;
 pub mod noise_level;
@@ -66,8 +71,11 @@ pub mod prediction;
 pub mod sampler;
 pub mod schedule;
 pub mod shell;
+pub mod sigma_clock;
+pub mod solver;
 pub mod tensor;
 pub mod threefry;
+pub mod thresholding;
 pub mod tweedie;
 
 pub use error::Error;

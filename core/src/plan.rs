@@ -1,5 +1,6 @@
 //! Sampler plans: tables of coefficients that any tensor can execute.
 
+use crate::prediction::Conversion;
 use crate::tensor::{CoeffRange, Tensor};
 use crate::{Error, NoiseLevel};
 use heapless::Vec;
@@ -7,7 +8,45 @@ use heapless::Vec;
 /// The most `x0_hat`s that one step may combine: the newest and three earlier ones.
 pub const MAX_PULLS: usize = 4;
 
-/// One step: estimate `x0_hat` at `level`, then `x <- keep x + sum_i pull_i x0_hat_i + kick z`.
+/// What a step puts in the history instead of `x0_hat`: `from_state x + from_x0 x0_hat`, `x` being the state that was asked about.
+///
+/// Solvers that extrapolate the noise (DPM-Solver, DEIS, LMS, PNDM) remember `eps_hat = (x - alpha x0_hat) / sigma`. Were `x0_hat`
+/// remembered, earlier noise could be had only with earlier states, and through them with every estimate since the beginning.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Memory<C = f64> {
+    /// Multiplies the state before the step.
+    pub from_state: C,
+    /// Multiplies `x0_hat`.
+    pub from_x0: C,
+}
+
+impl Memory {
+    /// Remembers `eps_hat = (x - alpha x0_hat) / sigma`.
+    ///
+    /// # Errors
+    /// [`Error::NoiseVanishes`] at a level without noise, or with so little that its inverse overflows.
+    pub fn of_noise(level: NoiseLevel) -> Result<Self, Error> {
+        let memory = Self { from_state: 1.0 / level.sigma, from_x0: -level.alpha / level.sigma };
+        let finite = memory.from_state.is_finite() && memory.from_x0.is_finite();
+        if finite { Ok(memory) } else { Err(Error::NoiseVanishes) }
+    }
+
+    /// From the state and a network's output straight to what is remembered, where `to_x0` leads to `x0_hat`. A device that asks for this
+    /// runs the step [without its memory](Step::forgetting).
+    pub fn of_output(&self, to_x0: Conversion) -> Conversion {
+        Conversion {
+            from_state: self.from_state + self.from_x0 * to_x0.from_state,
+            from_output: self.from_x0 * to_x0.from_output,
+        }
+    }
+}
+
+/// One step: estimate `x0_hat` at `level`, then `x <- keep x + sum_i pull_i e_i + kick z`, where the `e_i` are the newest and
+/// earlier estimates: `x0_hat` itself, or what a [`Memory`] makes of it.
+///
+/// A solver that goes back to an earlier state (Heun, singlestep, correctors) needs no more than this: after a row
+/// `x' = keep x + sum_i pull_i e_i`, the earlier state is `(x' - sum_i pull_i e_i) / keep`, a combination of what is at hand. That
+/// holds for whatever estimates were used, so clamping them does no harm.
 ///
 /// `C` is `f64` while a plan is made and a tensor's coefficient when it runs ([`Step::for_tensor`]).
 #[derive(Clone, Debug, PartialEq)]
@@ -21,15 +60,23 @@ pub struct Step<C = f64> {
     /// Multiplies fresh unit noise; 0 when deterministic.
     pub kick: C,
     pulls: Vec<C, MAX_PULLS>,
+    memory: Option<Memory<C>>,
     is_noisy: bool,
 }
 
 impl Step {
     /// A step that does nothing, to fill a buffer with before a solver writes its plan there.
-    pub const EMPTY: Self =
-        Self { t: 0.0, level: NoiseLevel::CLEAN, keep: 1.0, kick: 0.0, pulls: Vec::new(), is_noisy: false };
+    pub const EMPTY: Self = Self {
+        t: 0.0,
+        level: NoiseLevel::CLEAN,
+        keep: 1.0,
+        kick: 0.0,
+        pulls: Vec::new(),
+        memory: None,
+        is_noisy: false,
+    };
 
-    /// A step from its coefficients. `pull[0]` multiplies the newest `x0_hat`, `pull[1]` the one before, and so on.
+    /// A step from its coefficients. `pull[0]` multiplies the newest estimate, `pull[1]` the one before, and so on.
     ///
     /// # Errors
     /// [`Error::WrongLength`] for no pull or more than [`MAX_PULLS`]; [`Error::OutOfRange`] for a coefficient that is
@@ -43,7 +90,23 @@ impl Step {
             crate::error::in_range(name, value, f64::MIN, f64::MAX)?;
         }
         crate::error::in_range("kick", kick, 0.0, f64::MAX)?;
-        Ok(Self { t, level, keep, kick, pulls, is_noisy: kick > 0.0 })
+        Ok(Self { t, level, keep, kick, pulls, memory: None, is_noisy: kick > 0.0 })
+    }
+
+    /// The same step, remembering `memory` instead of `x0_hat`; the newest pull multiplies it as well.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a coefficient that is not finite.
+    pub fn remembering(self, memory: Memory) -> Result<Self, Error> {
+        for value in [memory.from_state, memory.from_x0] {
+            crate::error::in_range("a step's memory", value, f64::MIN, f64::MAX)?;
+        }
+        Ok(Self { memory: Some(memory), ..self })
+    }
+
+    /// The same step, remembering whatever the denoiser returns.
+    pub fn forgetting(self) -> Self {
+        Self { memory: None, ..self }
     }
 
     /// Converts every coefficient to a tensor's own, once.
@@ -53,12 +116,19 @@ impl Step {
             // The capacities are equal, so the push cannot fail.
             let _ = pulls.push(T::coeff(pull)?);
         }
+        let memory = match self.memory {
+            Some(Memory { from_state, from_x0 }) => {
+                Some(Memory { from_state: T::coeff(from_state)?, from_x0: T::coeff(from_x0)? })
+            }
+            None => None,
+        };
         Ok(Step {
             t: self.t,
             level: self.level,
             keep: T::coeff(self.keep)?,
             kick: T::coeff(self.kick)?,
             pulls,
+            memory,
             is_noisy: self.is_noisy,
         })
     }
@@ -80,16 +150,21 @@ impl<C: Copy> Step<C> {
         is_noisy: bool,
     ) -> Result<Self, Error> {
         match Vec::from_slice(pull) {
-            Ok(pulls) if !pull.is_empty() => Ok(Self { t, level, keep, kick, pulls, is_noisy }),
+            Ok(pulls) if !pull.is_empty() => Ok(Self { t, level, keep, kick, pulls, memory: None, is_noisy }),
             _ => Err(Error::WrongLength { what: "a step's pulls", need: MAX_PULLS, have: pull.len() }),
         }
     }
 }
 
 impl<C> Step<C> {
-    /// The coefficients of the newest `x0_hat` and of earlier ones, newest first; at least one.
+    /// The coefficients of the newest estimate and of earlier ones, newest first; at least one.
     pub fn pull(&self) -> &[C] {
         &self.pulls
+    }
+
+    /// What the step remembers instead of `x0_hat`, if anything.
+    pub fn memory(&self) -> Option<&Memory<C>> {
+        self.memory.as_ref()
     }
 
     /// Whether the step adds noise.
@@ -109,11 +184,14 @@ pub fn normalise(plan: &mut [Step]) {
         step.keep *= step.level.norm() / to;
         step.kick /= to;
         step.pulls.iter_mut().for_each(|pull| *pull /= to);
+        if let Some(memory) = &mut step.memory {
+            memory.from_state *= step.level.norm();
+        }
         step.level = step.level.normalised();
     }
 }
 
-/// How many `x0_hat` buffers a plan needs: the longest reach into its history; 0 for an empty plan.
+/// How many buffers of estimates a plan needs: the longest reach into its history; 0 for an empty plan.
 pub fn history<C>(plan: &[Step<C>]) -> usize {
     plan.iter().map(|step| step.pulls.len()).max().unwrap_or(0)
 }
@@ -130,11 +208,20 @@ pub(crate) fn fill(
     plan: &mut [Step],
     mut rule: impl FnMut(f64, NoiseLevel, NoiseLevel) -> Result<Step, Error>,
 ) -> Result<(), Error> {
+    fill_times(times, plan, |t, s| rule(t, process.level(t)?, process.level(s)?))
+}
+
+/// Makes one step for each neighbouring pair of times, by a rule that sees the two.
+pub(crate) fn fill_times(
+    times: &[f64],
+    plan: &mut [Step],
+    mut rule: impl FnMut(f64, f64) -> Result<Step, Error>,
+) -> Result<(), Error> {
     if plan.is_empty() || times.len() != plan.len() + 1 {
         return Err(Error::WrongLength { what: "times of a plan", need: plan.len().max(1) + 1, have: times.len() });
     }
     for (step, pair) in plan.iter_mut().zip(times.windows(2)) {
-        *step = rule(pair[0], process.level(pair[0])?, process.level(pair[1])?)?;
+        *step = rule(pair[0], pair[1])?;
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use heapless::Vec;
 /// Buffers that the sampler works in, each of the state's shape; their contents on entry do not matter.
 #[derive(Debug)]
 pub struct Workspace<'r, 'w, T: ?Sized> {
-    /// As many buffers as [`history`] says. Afterwards the first holds the newest `x0_hat`.
+    /// As many buffers as [`history`] says. Afterwards the first holds the newest estimate: `x0_hat`, or what the step's
+    /// [`Memory`](crate::plan::Memory) made of it.
     pub x0_hats: &'r mut [&'w mut T],
     /// A buffer for noise; needed when [`is_noisy`] says so.
     pub noise: Option<&'r mut T>,
@@ -21,7 +22,8 @@ pub enum Clip {
     /// Nothing.
     #[default]
     None,
-    /// Clamped to a range, which for images is [-1, 1]. The direction of noise follows from the clamped estimate.
+    /// Clamped to a range, which for images is [-1, 1]. The direction of noise follows from the clamped estimate, and so does
+    /// everything that a solver of higher order makes of it.
     Range {
         /// The smallest value of clean data.
         low: f64,
@@ -30,7 +32,7 @@ pub enum Clip {
     },
 }
 
-/// Runs one step of a plan: `x <- keep x + sum_i pull_i x0_hat_i + kick z`.
+/// Runs one step of a plan: `x <- keep x + sum_i pull_i e_i + kick z`, the `e_i` being the newest and earlier estimates.
 ///
 /// Public, so that a board can draw each intermediate estimate, `workspace.x0_hats[0]`.
 ///
@@ -84,6 +86,9 @@ where
     if let Clip::Range { low, high } = clip {
         newest.clamp(low, high).map_err(SamplerError::Tensor)?;
     }
+    if let Some(memory) = step.memory() {
+        newest.axpby(memory.from_x0, memory.from_state, x).map_err(SamplerError::Tensor)?;
+    }
     let mut terms: Vec<(T::Coeff, &T), { MAX_PULLS + 1 }> = Vec::new();
     for (&pull, x0_hat) in step.pull().iter().zip(workspace.x0_hats.iter()) {
         // At most MAX_PULLS of them, one place more than that is there.
@@ -102,7 +107,8 @@ where
 
 /// Runs a whole plan on the state `x`, which holds the initial noise on entry and the sample at the end.
 ///
-/// After every step `watch` is shown the step, the state after it, and the estimate `x0_hat` made in it.
+/// After every step `watch` is shown the step, the state after it, and the estimate made in it: `x0_hat`, but for a step with a
+/// [`Memory`](crate::plan::Memory) what it remembers.
 ///
 /// # Errors
 /// A [`SamplerError`]; `x` then holds the state before the step that failed. Missing buffers are found before the first step.

@@ -83,6 +83,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A scheduler's configuration that cannot be followed.
+    #[error("{}: {reason}", file.display())]
+    Scheduler {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, or what it asks for that is not done.
+        reason: String,
+    },
     /// An argument outside its range.
     #[error("{0}")]
     Argument(String),

@@ -8,7 +8,8 @@
 //! | [`batch`], [`optimiser`], [`mod@train`] | Algorithm 3.2: what an update sees, and what it does |
 //! | [`mixture`] | a model without a network: low-rank Gaussians, fitted by expectation maximisation |
 //! | [`run_folder`], [`checkpoint`], [`atomic_file`] | what is left on disk, whatever happens |
-//! | [`mod@sample`], [`tensor`] | core's sampler over candle tensors |
+//! | [`mod@sample`], [`solver`], [`tensor`] | core's sampler and its solvers over candle tensors |
+//! | [`scheduler_config`] | diffusers' file of a sampler, read and written |
 //! | [`judge`] | how good a model is |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
@@ -37,6 +38,8 @@ pub mod query;
 pub mod run_folder;
 pub mod sample;
 pub mod say;
+pub mod scheduler_config;
+pub mod solver;
 pub mod streams;
 pub mod tensor;
 pub mod train;

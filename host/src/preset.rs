@@ -175,6 +175,11 @@ macro_rules! names {
         #[serde(rename_all = "kebab-case")]
         pub enum $name { $($(#[$variant_doc])* $variant),+ }
 
+        impl $name {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+        }
+
         impl std::str::FromStr for $name {
             type Err = String;
 
@@ -281,7 +286,7 @@ names! {
 }
 
 names! {
-    /// Solvers by name.
+    /// Solvers by the names that practitioners give them; [`solver`](crate::solver) makes their plans.
     SolverName {
         /// [`tweedie_core::ddim`].
         Ddim,
@@ -289,6 +294,51 @@ names! {
         Ddpm,
         /// [`tweedie_core::consistency`].
         Consistency,
+        /// [`tweedie_core::solver::euler`], of EDM; the same as DDIM without noise.
+        Euler,
+        /// Ancestral Euler.
+        #[serde(rename = "euler-a")]
+        EulerAncestral,
+        /// [`tweedie_core::solver::heun`], of EDM.
+        Heun,
+        /// [`tweedie_core::solver::probability_flow`], Euler.
+        FlowEuler,
+        /// [`tweedie_core::solver::probability_flow`], Heun.
+        FlowHeun,
+        /// [`tweedie_core::solver::reverse_sde`].
+        ReverseSde,
+        /// [`tweedie_core::solver::dpm_solver`], data form, order 2.
+        #[serde(rename = "dpm++2m")]
+        DpmPlusPlus2M,
+        /// The same with the slope integrated exactly.
+        #[serde(rename = "dpm++2m-heun")]
+        DpmPlusPlus2MHeun,
+        /// The same as an SDE.
+        #[serde(rename = "dpm++2m-sde")]
+        DpmPlusPlus2MSde,
+        /// Order 3, exactly interpolated.
+        #[serde(rename = "dpm++3m")]
+        DpmPlusPlus3M,
+        /// [`tweedie_core::solver::singlestep`], order 2.
+        #[serde(rename = "dpm++2s")]
+        DpmPlusPlus2S,
+        /// [`tweedie_core::solver::dpm_solver_sde`].
+        #[serde(rename = "dpm++sde")]
+        DpmPlusPlusSde,
+        /// [`tweedie_core::solver::dpm_solver`], noise form, order 2.
+        #[serde(rename = "dpm2m")]
+        Dpm2M,
+        /// [`tweedie_core::solver::deis`], log-rho, order 3.
+        Deis,
+        /// [`tweedie_core::solver::unipc`], order 2.
+        #[serde(rename = "unipc")]
+        UniPc,
+        /// [`tweedie_core::solver::lms`], order 4.
+        Lms,
+        /// [`tweedie_core::solver::pndm`], PLMS.
+        Pndm,
+        /// [`tweedie_core::solver::pndm`], improved.
+        Ipndm,
     }
 }
 

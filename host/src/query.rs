@@ -1,8 +1,10 @@
 //! What a network is asked at a step of a plan.
 
 use crate::error::Error;
-use crate::preset::Preset;
+use crate::preset::{PredictionName, Preset};
 use crate::process::AnyProcess;
+use tweedie_core::NoiseLevel;
+use tweedie_core::noise_level::Velocity;
 use tweedie_core::plan::Step;
 use tweedie_core::prediction::{Conversion, Moment, Prediction};
 use tweedie_core::schedule::Process;
@@ -22,31 +24,40 @@ impl Query {
     /// The question at time `t` to the network of a preset; the step leads to time `end`.
     ///
     /// # Errors
-    /// A prediction that does not determine `x0_hat` there.
+    /// Times that core refuses, or a prediction that does not determine `x0_hat` there.
     pub fn at(t: f64, end: f64, preset: &Preset, process: &AnyProcess) -> Result<Self, Error> {
-        let ask = || {
-            let moment = Moment::at(process, t)?;
-            let mut angles = vec![moment.level.angle()];
-            if preset.network.end_level {
-                angles.push(process.level(end)?.angle());
-            }
-            let to_x0 = Prediction::from(preset.training.prediction).to_x0(&moment)?;
-            Ok(Self { to_x0, norm: moment.level.norm(), angles })
-        };
-        ask().map_err(|error: tweedie_core::Error| {
-            let (prediction, share) = (preset.training.prediction, t / process.horizon());
-            Error::Argument(format!(
-                "prediction {prediction} cannot be sampled from at {share} of the longest time: {error}; set process.max_time below it"
-            ))
-        })
+        Self::new(t, process.level(t)?, process.level(end)?, preset, process)
     }
 
-    /// The questions of a whole plan, which ends at time 0.
+    /// The questions of a whole plan, which ends at data.
     ///
     /// # Errors
     /// As of [`at`](Self::at).
     pub fn along(plan: &[Step], preset: &Preset, process: &AnyProcess) -> Result<Vec<Self>, Error> {
-        let ends = plan.iter().skip(1).map(|step| step.t).chain([0.0]);
-        plan.iter().zip(ends).map(|(step, end)| Self::at(step.t, end, preset, process)).collect()
+        let ends = plan.iter().skip(1).map(|step| step.level).chain([NoiseLevel::CLEAN]);
+        plan.iter().zip(ends).map(|(step, end)| Self::new(step.t, step.level, end, preset, process)).collect()
+    }
+
+    fn new(t: f64, level: NoiseLevel, end: NoiseLevel, preset: &Preset, process: &AnyProcess) -> Result<Self, Error> {
+        let prediction = preset.training.prediction;
+        let ask = || {
+            let moment = match prediction {
+                PredictionName::Velocity => Moment::at(process, t)?,
+                // The others do not look at the level's slope, and a plan may walk along another process.
+                _ => Moment { level, velocity: Velocity { alpha: 0.0, sigma: 0.0 } },
+            };
+            Prediction::from(prediction).to_x0(&moment)
+        };
+        let to_x0 = ask().map_err(|error: tweedie_core::Error| {
+            let share = t / process.horizon();
+            Error::Argument(format!(
+                "prediction {prediction} cannot be sampled from at {share} of the longest time: {error}; set process.max_time below it"
+            ))
+        })?;
+        let mut angles = vec![level.angle()];
+        if preset.network.end_level {
+            angles.push(end.angle());
+        }
+        Ok(Self { to_x0, norm: level.norm(), angles })
     }
 }

@@ -3,18 +3,21 @@
 use crate::checkpoint::Model;
 use crate::error::Error;
 use crate::network::Inputs;
-use crate::preset::{Preset, SamplingSettings, SolverName, SpacingName, VarianceName};
+use crate::preset::{PredictionName, Preset, SamplingSettings, SpacingName};
 use crate::process::AnyProcess;
 use crate::query::Query;
+use crate::scheduler_config::Scheduled;
+use crate::solver;
 use crate::tensor::{BatchNoise, CandleTensor};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use tweedie_core::guidance::Guidance;
 use tweedie_core::plan::{self, Step};
 use tweedie_core::prediction::Conversion;
 use tweedie_core::sampler::{self, Clip, SamplerError, Workspace};
-use tweedie_core::schedule::Process;
-use tweedie_core::{Denoiser, StepId, consistency, ddim, ddpm, discretise};
+use tweedie_core::schedule::{Process, Schedule};
+use tweedie_core::thresholding::Thresholding;
+use tweedie_core::{Denoiser, StepId, discretise};
 
 /// Rows sampled together by one thread: always so many, since a matrix product of fewer rows is rounded otherwise.
 const ROWS: usize = 128;
@@ -35,18 +38,34 @@ pub fn sample(
     let process = AnyProcess::new(&model.preset.process)?;
     let plan = plan_for(&model.preset, &process, settings)?;
     let queries = Query::along(&plan, &model.preset, &process)?;
-    let job = Job { model, settings, plan: &plan, queries: &queries, seed, device };
-    let rows = if device.is_cpu() { ROWS } else { classes.len().max(1) };
-    let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
-    let features = model.description.features();
-    let draw = |(first, wanted): (usize, &[u32])| {
-        let mut classes = wanted.to_vec();
-        classes.resize(rows, 0);
-        let mut samples = job.draw(first, &classes)?;
-        samples.truncate(wanted.len() * features);
-        Ok(samples)
-    };
-    Ok(parts.into_par_iter().map(draw).collect::<Result<Vec<_>, Error>>()?.concat())
+    let job = Job { model, settings, plan: &plan, queries: &queries, thresholding: None, seed, device };
+    job.draw_all(classes)
+}
+
+/// As [`sample`], but by the plan of a [`SchedulerConfig`](crate::scheduler_config::SchedulerConfig), whatever process the model was trained on: a
+/// network is told the ratio of noise and signal alone.
+///
+/// # Errors
+/// A model that predicts the velocity of another process than flow matching.
+pub fn sample_scheduled(
+    model: &Model,
+    scheduled: &Scheduled,
+    settings: &SamplingSettings,
+    classes: &[u32],
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<f32>, Error> {
+    let process = AnyProcess::new(&model.preset.process)?;
+    let flow = matches!(process, AnyProcess::Continuous(Schedule::FlowMatching));
+    if model.preset.training.prediction == PredictionName::Velocity && !(flow && scheduled.is_flow_matching) {
+        let reason = "a model that predicts the velocity follows a scheduler only where both are flow matching";
+        return Err(Error::Argument(reason.to_owned()));
+    }
+    let clip = scheduled.clip != Clip::None;
+    let settings = SamplingSettings { clip, ..settings.clone() };
+    let (plan, thresholding) = (&scheduled.plan, scheduled.thresholding);
+    let queries = Query::along(plan, &model.preset, &process)?;
+    Job { model, settings: &settings, plan, queries: &queries, thresholding, seed, device }.draw_all(classes)
 }
 
 /// The model's `x0_hat` of states at time `t`, as its sampler makes it: guided and clipped as the settings say. States and estimates are
@@ -65,7 +84,8 @@ pub fn estimate(
     // A plan of one step that lands on the estimate.
     let plan = [Step::new(t, process.level(t)?, 0.0, &[1.0], 0.0)?];
     let queries = Query::along(&plan, &model.preset, process)?;
-    let job = Job { model, settings, plan: &plan, queries: &queries, seed: 0, device: &Device::Cpu };
+    let job =
+        Job { model, settings, plan: &plan, queries: &queries, thresholding: None, seed: 0, device: &Device::Cpu };
     let states = Tensor::from_vec(states, (classes.len(), model.description.features()), &Device::Cpu)?;
     job.run(states, BatchNoise::new(0, 0), classes)
 }
@@ -84,28 +104,19 @@ pub fn check(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings)
 /// A spacing that the process does not have, or numbers that core refuses.
 pub fn plan_for(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<Vec<Step>, Error> {
     settings.validate().map_err(Error::Argument)?;
-    let times = times(preset, process, settings)?;
-    let mut plan = vec![Step::EMPTY; times.len() - 1];
-    let outcome = match settings.solver {
-        SolverName::Ddim => ddim::plan(process, &times, settings.eta, &mut plan),
-        SolverName::Ddpm => {
-            let variance = match settings.variance {
-                VarianceName::Posterior => ddpm::Variance::Posterior,
-                VarianceName::Beta => ddpm::Variance::Beta,
-            };
-            ddpm::plan(process, &times, variance, &mut plan)
-        }
-        SolverName::Consistency => consistency::plan(process, &times, &mut plan),
-    };
-    let Err(error) = outcome else { return Ok(plan) };
-    let (spacing, steps) = (settings.spacing, settings.steps);
-    Err(Error::Argument(format!("{steps} steps of {spacing} spacing are no way from noise to data: {error}")))
+    let (solver, spacing, evaluations) = (settings.solver, settings.spacing, settings.steps);
+    let times = times(preset, process, settings, solver::steps(solver, evaluations))?;
+    solver::plan(settings, process, &times).map_err(|error| {
+        Error::Argument(format!(
+            "{evaluations} evaluations by {solver} with {spacing} spacing are no way from noise to data: {error}"
+        ))
+    })
 }
 
 /// Times from noise to data, one more than steps; the last is 0.
-fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<Vec<f64>, Error> {
+fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings, steps: usize) -> Result<Vec<f64>, Error> {
     use discretise::{ChainSpacing, Spacing};
-    let (steps, name) = (settings.steps, settings.spacing);
+    let name = settings.spacing;
     let refuse = |error: tweedie_core::Error| Error::Argument(format!("{name} spacing: {error}"));
     let (first, least) = (preset.process.max_time * process.horizon(), preset.process.min_time * process.horizon());
     let chain = |spacing: ChainSpacing| {
@@ -149,11 +160,27 @@ struct Job<'a> {
     settings: &'a SamplingSettings,
     plan: &'a [Step],
     queries: &'a [Query],
+    thresholding: Option<Thresholding>,
     seed: u64,
     device: &'a Device,
 }
 
 impl Job<'_> {
+    /// Samples of all these classes, in parts that threads share.
+    fn draw_all(&self, classes: &[u32]) -> Result<Vec<f32>, Error> {
+        let rows = if self.device.is_cpu() { ROWS } else { classes.len().max(1) };
+        let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
+        let features = self.model.description.features();
+        let draw = |(first, wanted): (usize, &[u32])| {
+            let mut classes = wanted.to_vec();
+            classes.resize(rows, 0);
+            let mut samples = self.draw(first, &classes)?;
+            samples.truncate(wanted.len() * features);
+            Ok(samples)
+        };
+        Ok(parts.into_par_iter().map(draw).collect::<Result<Vec<_>, Error>>()?.concat())
+    }
+
     /// Samples `first ..`, of the given classes.
     fn draw(&self, first: usize, classes: &[u32]) -> Result<Vec<f32>, Error> {
         let features = self.model.description.features();
@@ -219,7 +246,20 @@ impl Denoiser<CandleTensor> for NetworkDenoiser<'_> {
         }
         let Conversion { from_state, from_output } = query.to_x0;
         tweedie_core::Tensor::axpby(&mut output, from_output, from_state, x_t)?;
+        if let Some(thresholding) = self.job.thresholding {
+            output = CandleTensor(threshold_rows(thresholding, &output.0)?);
+        }
         *x0_hat = output;
         Ok(())
     }
+}
+
+/// Dynamic thresholding of each row by itself.
+fn threshold_rows(thresholding: Thresholding, x0_hat: &Tensor) -> candle_core::Result<Tensor> {
+    let mut rows: Vec<Vec<f64>> = x0_hat.to_dtype(DType::F64)?.to_vec2()?;
+    let mut buffer = vec![0.0; rows.first().map_or(0, Vec::len)];
+    for row in &mut rows {
+        thresholding.apply(row, &mut buffer).map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+    }
+    Tensor::new(rows, x0_hat.device())?.to_dtype(x0_hat.dtype())
 }

@@ -30,12 +30,16 @@ Examples:
 pub struct Arguments {
     /// A run folder, as `train` leaves it
     run: PathBuf,
-    /// ddim, ddpm or consistency [default: the preset's]
+    /// ddim, ddpm, euler, euler-a, heun, flow-euler, flow-heun, reverse-sde, dpm++2m, dpm++2m-heun, dpm++2m-sde, dpm++3m, dpm++2s, dpm++sde, dpm2m, deis,
+    /// unipc, lms, pndm, ipndm or consistency [default: the preset's]
     #[arg(long, value_name = "NAME")]
     solver: Option<SolverName>,
     /// Network evaluations for a sample [default: the preset's]
     #[arg(long, value_name = "K", value_parser = positive)]
     steps: Option<usize>,
+    /// Whether to clamp each estimate of the data to [-1, 1] [default: the preset's]
+    #[arg(long, value_name = "true|false")]
+    clip: Option<bool>,
     /// Noise of DDIM, 0 to 1 [default: the preset's]
     #[arg(long, value_name = "E")]
     eta: Option<f64>,
@@ -139,6 +143,7 @@ impl Arguments {
         SamplingSettings {
             solver: self.solver.unwrap_or(preset.solver),
             steps: self.steps.unwrap_or(preset.steps),
+            clip: self.clip.unwrap_or(preset.clip),
             eta: self.eta.unwrap_or(preset.eta),
             spacing: self.spacing.unwrap_or(preset.spacing),
             guidance: self.guidance.unwrap_or(preset.guidance),

@@ -9,8 +9,9 @@ use crate::npy;
 use crate::picture::sheet;
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
 use crate::run_folder::RunFolder;
-use crate::sample::sample;
+use crate::sample::{sample, sample_scheduled};
 use crate::say::counted;
+use crate::scheduler_config::SchedulerConfig;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -19,13 +20,15 @@ use std::time::Instant;
 ///
 /// The same seed gives the same samples: sample i depends on the seed, its class and i alone, not on how many are drawn. Files are
 /// left in RUN/samples (or --out): samples.png, samples.npy (f32, [n, ...], in the data's units: images in [-1, 1]), labels.npy
-/// (i64, [n], when there are classes) and samples.json (the settings).
+/// (i64, [n], when there are classes), samples.json (the settings), and scheduler_config.json where diffusers has the same sampler.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask sample runs/digits --class 3 --count 16      sixteen threes
   cargo xtask sample runs/digits --count 2000 --out all    2000 samples, classes 0, 1, 2, … in turn
   cargo xtask sample runs/digits --solver ddpm --steps 50  ancestral sampling
+  cargo xtask sample runs/digits --solver dpm++2m --steps 8 --spacing log-snr
+                                                           a solver of second order, in few evaluations
   cargo xtask sample runs/digits --guidance 2              exaggerate the class")]
 pub struct Arguments {
     /// A run folder, as `train` leaves it; or the file of an artifact, as `export` does (see sample FILE --help)
@@ -37,12 +40,16 @@ pub struct Arguments {
     /// Only this class [default: all in turn]
     #[arg(long, value_name = "C")]
     class: Option<u32>,
-    /// ddim, ddpm or consistency [default: the preset's]
+    /// ddim, ddpm, euler, euler-a, heun, flow-euler, flow-heun, reverse-sde, dpm++2m, dpm++2m-heun, dpm++2m-sde, dpm++3m, dpm++2s, dpm++sde, dpm2m, deis,
+    /// unipc, lms, pndm, ipndm or consistency [default: the preset's]
     #[arg(long, value_name = "NAME")]
     solver: Option<SolverName>,
     /// Network evaluations for a sample [default: the preset's]
     #[arg(long, value_name = "K", value_parser = positive::<u64>)]
     steps: Option<u64>,
+    /// Whether to clamp each estimate of the data to [-1, 1] [default: the preset's]
+    #[arg(long, value_name = "true|false")]
+    clip: Option<bool>,
     /// Noise of DDIM, 0 to 1 [default: the preset's]
     #[arg(long, value_name = "E")]
     eta: Option<f64>,
@@ -52,6 +59,9 @@ pub struct Arguments {
     /// uniform, exponential, log-snr, karras; on a chain also leading, trailing, linspace [default: the preset's]
     #[arg(long, value_name = "NAME")]
     spacing: Option<SpacingName>,
+    /// Follow diffusers' scheduler_config.json, a file or the folder that holds it, instead of the preset's solver, spacing and clamping
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["solver", "spacing", "eta", "clip"])]
+    scheduler: Option<PathBuf>,
     /// Seed of the noise
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -76,7 +86,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let classes = arguments.classes(model.description.classes as u32)?;
     let settings = arguments.settings(&model.preset.sampling);
     let begun = Instant::now();
-    let samples = sample(&model, &settings, &classes, arguments.seed, &device)?;
+    let samples = match &arguments.scheduler {
+        Some(path) => {
+            let scheduled = SchedulerConfig::read(path)?.schedule(settings.steps)?;
+            sample_scheduled(&model, &scheduled, &settings, &classes, arguments.seed, &device)?
+        }
+        None => sample(&model, &settings, &classes, arguments.seed, &device)?,
+    };
     let seconds = begun.elapsed().as_secs_f64();
 
     let out = arguments.out.clone().unwrap_or_else(|| arguments.run.join("samples"));
@@ -99,10 +115,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let summary = serde_json::json!({
         "run": arguments.run, "count": classes.len(), "class": arguments.class, "seed": arguments.seed,
-        "sampling": settings, "seconds": seconds,
+        "sampling": settings, "scheduler": arguments.scheduler, "seconds": seconds,
     });
     let file = out.join("samples.json");
     atomic_file::write(&file, format!("{summary:#}\n").as_bytes()).map_err(Error::Write)?;
+
+    // Where diffusers has the same sampler, it is written in its terms as well.
+    if arguments.scheduler.is_none()
+        && let Ok(config) = SchedulerConfig::of(&model.preset, &settings)
+    {
+        config.write(&out)?;
+    }
 
     if arguments.json {
         crate::say!("{summary}");
@@ -148,6 +171,7 @@ impl Arguments {
         SamplingSettings {
             solver: self.solver.unwrap_or(preset.solver),
             steps: self.steps.map_or(preset.steps, |steps| steps as usize),
+            clip: self.clip.unwrap_or(preset.clip),
             eta: self.eta.unwrap_or(preset.eta),
             guidance: self.guidance.unwrap_or(preset.guidance),
             spacing: self.spacing.unwrap_or(preset.spacing),

@@ -48,6 +48,11 @@ pub enum ExportError {
         /// The most that an artifact names.
         most: usize,
     },
+    /// A solver that remembers noise estimates, with clamping.
+    #[error(
+        "this solver remembers estimates of the noise, which a device computes without clamping; export with --clip false, or use the solver dpm++2m or unipc"
+    )]
+    ClampedMemory,
     /// The plan ends with noise left in the sample.
     #[error(
         "the plan ends with noise left (sigma = {sigma:.4}), and a device's state must end as clean data; let its last time be 0"

@@ -18,15 +18,17 @@ pub struct FrozenPlan {
     pub fixed: Vec<PlanStep>,
 }
 
-/// Normalises `plan`, which ends at the level `end`, and rounds its coefficients.
+/// Normalises `plan`, which ends at the level `end`, and rounds its coefficients. What a solver remembers instead of `x0_hat` is made from
+/// the network's output in one conversion, as `x0_hat` is; so a device knows no difference, but cannot clamp (`clip`) on the way.
 ///
 /// # Errors
-/// A prediction of noise, a coefficient outside [-2, 2), a reach too far back, or an end that is not clean.
+/// A prediction of noise, a coefficient outside [-2, 2), a reach too far back, a memory of clamped estimates, or an end that is not clean.
 pub fn freeze(
     mut plan: Vec<Step>,
     end: NoiseLevel,
     process: &AnyProcess,
     prediction: Prediction,
+    clip: bool,
 ) -> Result<FrozenPlan, ExportError> {
     if matches!(prediction, Prediction::Eps | Prediction::Score) {
         return Err(ExportError::PredictsNoise);
@@ -39,14 +41,19 @@ pub fn freeze(
         let remedy = "choose fewer with --steps";
         return Err(ExportError::TooMany { what: "steps", have: plan.len(), most, remedy });
     }
+    if clip && plan.iter().any(|step| step.memory().is_some()) {
+        return Err(ExportError::ClampedMemory);
+    }
     let to_x0 = plan
         .iter()
         .map(|step| {
-            let exact = prediction.to_x0(&Moment::at(process, step.t)?)?;
+            let to_x0 = prediction.to_x0(&Moment::at(process, step.t)?)?;
+            let exact = step.memory().map_or(to_x0, |memory| memory.of_output(to_x0));
             // The normalised state is the state over its norm.
             Ok(Conversion { from_state: exact.from_state * step.level.norm(), ..exact })
         })
         .collect::<Result<Vec<_>, tweedie_core::Error>>()?;
+    plan = plan.into_iter().map(Step::forgetting).collect();
     plan::normalise(&mut plan);
     let steps = plan.len();
     let fixed = plan
@@ -57,7 +64,7 @@ pub fn freeze(
             let round = |name, value, remedy| {
                 to_fixed(value).ok_or(ExportError::Coefficient { step: index + 1, steps, name, value, remedy })
             };
-            let solver = "use the solver ddim, or more steps";
+            let solver = "use the solver ddim or flow-heun, more steps, or a smaller process.max_time";
             let network = "train with --set training.prediction=v (or x0)";
             let mut pulls = [0; 4];
             if step.pull().len() > pulls.len() {
@@ -99,7 +106,7 @@ mod tests {
         Spacing::Uniform.fill(&schedule, first, 0.0, &mut times).unwrap();
         let mut plan = vec![Step::EMPTY; steps];
         ddim::plan(&schedule, &times, 0.0, &mut plan).unwrap();
-        freeze(plan, NoiseLevel::CLEAN, &AnyProcess::Continuous(schedule), prediction)
+        freeze(plan, NoiseLevel::CLEAN, &AnyProcess::Continuous(schedule), prediction, true)
     }
 
     #[test]
@@ -135,7 +142,7 @@ mod tests {
         let trigonometric = AnyProcess::Continuous(Schedule::Trigonometric);
         let level = |t| trigonometric_level(t);
         let step = |keep: f64, pull: &[f64]| vec![Step::new(0.5, level(0.5), keep, pull, 0.0).unwrap()];
-        let freeze = |plan, end| freeze(plan, end, &trigonometric, Prediction::V);
+        let freeze = |plan, end| freeze(plan, end, &trigonometric, Prediction::V, true);
         let refusals = [
             (made(Schedule::Trigonometric, 0.999, 20, Prediction::Eps), "training.prediction=v"),
             (made(Schedule::VarianceExploding { sigma_max: 40.0 }, 40.0, 8, Prediction::Velocity), "from_state = 40"),

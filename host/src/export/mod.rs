@@ -84,7 +84,8 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
     let prediction = Prediction::from(model.preset.training.prediction);
     // Plans end at time 0.
     let end = process.level(0.0)?;
-    let plan = freeze::freeze(plan_for(&model.preset, &process, settings)?, end, &process, prediction)?;
+    let plan = plan_for(&model.preset, &process, settings)?;
+    let plan = freeze::freeze(plan, end, &process, prediction, settings.clip)?;
     let queries = Query::along(&plan.steps, &model.preset, &process)?;
     let angles: Vec<Vec<f64>> = queries.into_iter().map(|query| query.angles).collect();
     let network = fold::fold(model, &angles)?;

@@ -6,7 +6,7 @@ use crate::checkpoint::{Description, Model};
 use crate::data;
 use crate::network::Inputs;
 use crate::network::parameters::FrozenWeights;
-use crate::preset::Preset;
+use crate::preset::{Preset, SolverName};
 use candle_core::{Device, Tensor};
 use tweedie_core::noise::NoiseStream;
 
@@ -187,4 +187,43 @@ fn an_output_beyond_the_devices_range_is_refused() {
     });
     model.weights = FrozenWeights::new(weights.collect());
     assert!(matches!(export(&model, &model.preset.sampling, None), Err(ExportError::OutputRange { .. })));
+}
+
+#[test]
+fn devices_run_the_solvers_whose_coefficients_they_hold() {
+    let refused = |max_time: &str, clip: bool| {
+        let process = format!("process.max_time={max_time}");
+        let model = model(0, &[&process, &format!("sampling.clip={clip}")]);
+        let attempts = SolverName::ALL.iter().map(|&solver| {
+            let settings = SamplingSettings { solver, ..model.preset.sampling.clone() };
+            (solver.to_string(), export(&model, &settings, None).err().map(|error| error.to_string()))
+        });
+        attempts.filter_map(|(solver, error)| error.map(|error| (solver, error))).collect::<Vec<_>>()
+    };
+    let names =
+        |refused: &[(String, String)]| refused.iter().map(|(solver, _)| solver.as_str()).collect::<Vec<_>>().join(" ");
+    // Euler and Maruyama's last step has no bound at data.
+    assert_eq!(names(&refused("0.95", false)), "reverse-sde");
+    // Next to pure noise, what extrapolates noise divides by alpha.
+    let near_noise = refused("0.999", false);
+    assert_eq!(names(&near_noise), "heun reverse-sde dpm2m deis lms pndm ipndm");
+    assert!(near_noise.iter().all(|(_, error)| error.contains("max_time")), "{near_noise:?}");
+    let clamped = refused("0.95", true);
+    assert_eq!(names(&clamped), "reverse-sde dpm2m deis lms pndm ipndm");
+    assert!(clamped[1..].iter().all(|(_, error)| error.contains("--clip false")), "{clamped:?}");
+}
+
+#[test]
+fn what_a_solver_remembers_is_made_in_one_conversion() {
+    let model = model(0, &["process.max_time=0.95", "sampling.clip=false", "sampling.solver=deis"]);
+    let process = AnyProcess::new(&model.preset.process).unwrap();
+    let plan = plan_for(&model.preset, &process, &model.preset.sampling).unwrap();
+    let frozen = freeze::freeze(plan.clone(), tweedie_core::NoiseLevel::CLEAN, &process, Prediction::V, false).unwrap();
+    for (step, conversion) in plan.iter().zip(&frozen.to_x0) {
+        assert!(step.memory().is_some());
+        // eps_hat = sigma x + alpha v, on a process that preserves variance.
+        assert!((conversion.from_state - step.level.sigma).abs() < 1e-9, "{conversion:?} {step:?}");
+        assert!((conversion.from_output - step.level.alpha).abs() < 1e-9, "{conversion:?} {step:?}");
+    }
+    assert!(frozen.steps.iter().all(|step| step.memory().is_none()));
 }

@@ -162,7 +162,7 @@ fn sampler(settings: &SamplingSettings) -> String {
     let noise = match solver {
         SolverName::Ddim => format!(", eta {}", settings.eta),
         SolverName::Ddpm => format!(", variance {}", settings.variance),
-        SolverName::Consistency => String::new(),
+        _ => String::new(),
     };
     format!("{solver}{noise}, {spacing} spacing, guidance {guidance}")
 }
