@@ -1,7 +1,7 @@
-//! What the default digits model costs on each emulated chip: limits that must hold, and figures that must not drift.
+//! What the default digits model and its student cost on each emulated chip: limits that must hold, and figures that must not drift.
 //!
-//! The model is `firmware/examples/digits.tweedie`: 20 steps, 81 920 multiply-accumulates each. To accept new figures, copy them from the
-//! message of the failed test.
+//! The models are `firmware/examples/digits.tweedie`, of 20 steps, and `digits-2-steps.tweedie`, its default student. To accept new figures,
+//! copy them from the message of the failed test.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use board::{ModelFile, request};
 /// Machine, bytes of code, bytes of static RAM, bytes of stack, thousands of instructions for a digit.
 type Figures = (&'static str, u64, u64, u64, u64);
 
-const RECORDED: [Figures; 5] = [
+const TEACHER: [Figures; 5] = [
     ("m0", 23_524, 1_048, 1_872, 9_742),
     ("m3", 23_168, 1_048, 1_728, 8_843),
     ("m4", 24_128, 1_048, 1_788, 1_949),
@@ -27,26 +27,37 @@ const RECORDED: [Figures; 5] = [
     ("m33", 24_268, 1_048, 1_804, 1_949),
 ];
 
-fn measure() -> Vec<Figures> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/examples/digits.tweedie");
+const STUDENT: [Figures; 5] =
+    [("m0", 0, 0, 0, 0), ("m3", 0, 0, 0, 0), ("m4", 0, 0, 0, 0), ("m7", 0, 0, 0, 0), ("m33", 0, 0, 0, 0)];
+
+/// The figures of a model of that name, and its bytes; every sample makes so many multiply-accumulates.
+fn measure(name: &str, multiply_accumulates: usize) -> (Vec<Figures>, u64) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/examples").join(name);
     let model = ModelFile::open(&path.canonicalize().expect("the example model")).expect("an artifact");
-    assert_eq!(model.multiply_accumulates().expect("an artifact"), 20 * 81_920);
+    assert_eq!(model.multiply_accumulates().expect("an artifact"), multiply_accumulates);
     let bytes = model.artifact().expect("an artifact").bytes() as u64;
-    MACHINES
-        .iter()
-        .map(|machine| {
-            let program: PathBuf = Build::emulated(machine).run(&model.path).expect("it fits");
-            let run = emulator::run(&program, machine, &request(0, 1, Some(3), 10), &mut |_| Ok(())).expect("it runs");
-            let image = Image::read(&program, bytes).expect("an ELF file");
-            let instructions = run.samples[0].ticks * u64::from(machine.tick) / 1000;
-            (machine.name, image.code, image.statics, run.samples[0].stack, instructions / 1000)
-        })
-        .collect()
+    let figures = MACHINES.iter().map(|machine| {
+        let program: PathBuf = Build::emulated(machine).run(&model.path).expect("it fits");
+        let run = emulator::run(&program, machine, &request(0, 1, Some(3), 10), &mut |_| Ok(())).expect("it runs");
+        let image = Image::read(&program, bytes).expect("an ELF file");
+        let instructions = run.samples[0].ticks * u64::from(machine.tick) / 1000;
+        (machine.name, image.code, image.statics, run.samples[0].stack, instructions / 1000)
+    });
+    (figures.collect(), bytes)
+}
+
+/// Paths in panic messages make the code a little longer or shorter; everything else is exact.
+fn assert_recorded(measured: &[Figures], recorded: &[Figures]) {
+    let near = |now: u64, then: u64| now.abs_diff(then) * 100 <= 2 * then;
+    let drifted = measured.iter().zip(recorded).any(|(now, then)| {
+        now.0 != then.0 || !near(now.1, then.1) || now.2 != then.2 || !near(now.3, then.3) || !near(now.4, then.4)
+    });
+    assert!(!drifted && measured.len() == recorded.len(), "recorded {recorded:?}, now {measured:?}");
 }
 
 #[test]
 fn a_digit_costs_what_it_did() {
-    let measured = measure();
+    let (measured, _) = measure("digits.tweedie", 20 * 81_920);
     for &(name, code, statics, stack, thousands) in &measured {
         let per_multiply_accumulate = thousands as f64 / (20.0 * 81.92);
         let limit = if matches!(name, "m0" | "m3") { 8.0 } else { 1.5 };
@@ -54,10 +65,15 @@ fn a_digit_costs_what_it_did() {
         assert!(statics <= 8 << 10 && stack <= 4 << 10, "{statics} bytes of RAM, {stack} of stack on {name}");
         assert!(name != "m4" || code <= 24 << 10, "{code} bytes of code on {name}");
     }
-    // Paths in panic messages make the code a little longer or shorter; everything else is exact.
-    let near = |now: u64, then: u64| now.abs_diff(then) * 100 <= 2 * then;
-    let drifted = measured.iter().zip(&RECORDED).any(|(now, then)| {
-        now.0 != then.0 || !near(now.1, then.1) || now.2 != then.2 || !near(now.3, then.3) || !near(now.4, then.4)
-    });
-    assert!(!drifted && measured.len() == RECORDED.len(), "recorded {RECORDED:?}, now {measured:?}");
+    assert_recorded(&measured, &TEACHER);
+}
+
+#[test]
+fn a_students_digit_fits_a_sensor_node() {
+    let (measured, bytes) = measure("digits-2-steps.tweedie", 2 * 29_952);
+    let &(_, code, statics, stack, thousands) = measured.iter().find(|(name, ..)| *name == "m4").expect("an M4");
+    assert!(thousands <= 200, "{thousands} thousand instructions");
+    assert!(code + bytes <= 64 << 10, "{code} bytes of code and {bytes} of model");
+    assert!(statics + stack <= 6 << 10, "{statics} bytes of RAM and {stack} of stack");
+    assert_recorded(&measured, &STUDENT);
 }

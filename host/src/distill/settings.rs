@@ -23,6 +23,8 @@ pub struct DistillationSettings {
     pub guidance: f64,
     /// Network evaluations of the teacher.
     pub teacher_steps: usize,
+    /// Times whose estimates consistency makes agree.
+    pub consistency_times: usize,
     /// The teacher's trajectories that are learnt from.
     pub trajectories: usize,
     /// Weight of intermediate states.
@@ -113,6 +115,7 @@ impl DistillationSettings {
     fn validate(&self) -> Result<(), String> {
         between("distillation.steps", self.steps, 1..=1 << 12)?;
         between("distillation.teacher_steps", self.teacher_steps, 2..=1 << 14)?;
+        between("distillation.consistency_times", self.consistency_times, 2..=1 << 14)?;
         between("distillation.trajectories", self.trajectories, 1..=1 << 30)?;
         within("distillation.guidance", self.guidance, -100.0..=100.0)?;
         within("distillation.intermediate", self.intermediate, 0.0..=1e6)?;

@@ -1,7 +1,7 @@
 //! Learning whole trajectories: all of the student's steps are one network, whose end should be the teacher's.
 //!
 //! ```text
-//! x <- z;   for each step k:  x <- keep_k x + pull_k x0_hat(x, t_k),   loss += w_k |x - x_k(teacher)|^2
+//! x <- z;   for each step k:  x <- keep_k x + pull_k clamp(x0_hat(x, t_k)),   loss += w_k |x - x_k(teacher)|^2 + |x0_hat - clamp(x0_hat)|^2
 //! ```
 //!
 //! For one step this is Luhman and Luhman's knowledge distillation (2021). With several, gradients pass through all of them, so a later step
@@ -41,26 +41,29 @@ impl Lesson for TrajectoryLesson<'_> {
         let classes = self.trajectories.classes(&paths);
         let mut x = self.trajectories.states(&paths, 0, learner.device)?;
         let last = self.jumps.len() - 1;
-        let mut total: Option<Tensor> = None;
+        let mut losses = Vec::new();
+        let squared_error = |x: &Tensor, target: &Tensor, weight: f64| {
+            let weights = Tensor::full(weight as f32, paths.len(), learner.device)?;
+            weighted_mean_squared_error(x, target, &weights, scale)
+        };
         for (index, jump) in self.jumps.iter().enumerate() {
             let rows = Rows::new(paths.iter().map(|_| jump));
             let mut x0_hat = rows.x0_hat(&x, &rows.output(learner.network, learner.weights, &x, &classes)?)?;
             // The end is clamped in sampling alone: outside the range a gradient is wanted here.
             if self.rules.student.sampling.clip && index < last {
-                x0_hat = x0_hat.clamp(-1.0, 1.0)?;
+                let clamped = x0_hat.clamp(-1.0, 1.0)?;
+                // What the clamp takes off has no other gradient, and would grow until a device's numbers cannot hold it.
+                losses.push(squared_error(&x0_hat, &clamped.detach(), 1.0)?);
+                x0_hat = clamped;
             }
             x = rows.land(&x, &x0_hat)?;
             let weight = if index == last { 1.0 } else { self.rules.settings.intermediate };
             if weight > 0.0 {
-                let target = self.trajectories.states(&paths, index + 1, learner.device)?;
-                let weights = Tensor::full(weight as f32, paths.len(), learner.device)?;
-                let loss = weighted_mean_squared_error(&x, &target, &weights, scale)?;
-                total = Some(match total {
-                    Some(total) => (total + loss)?,
-                    None => loss,
-                });
+                losses.push(squared_error(&x, &self.trajectories.states(&paths, index + 1, learner.device)?, weight)?);
             }
         }
-        total.ok_or_else(|| Error::Argument("a student needs at least one step".to_owned()))
+        let mut losses = losses.into_iter();
+        let first = losses.next().ok_or_else(|| Error::Argument("a student needs at least one step".to_owned()))?;
+        losses.try_fold(first, |sum, loss| Ok((sum + loss)?))
     }
 }

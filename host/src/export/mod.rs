@@ -32,6 +32,7 @@ pub use report::Report;
 
 use crate::checkpoint::Model;
 use crate::data::Dataset;
+use crate::distill::settings::Method;
 use crate::preset::SamplingSettings;
 use crate::process::AnyProcess;
 use crate::query::Query;
@@ -89,6 +90,8 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
     let queries = Query::along(&plan.steps, &model.preset, &process)?;
     let angles: Vec<Vec<f64>> = queries.into_iter().map(|query| query.angles).collect();
     let network = fold::fold(model, &angles)?;
+    // A student of whole trajectories meets its own states alone; noised data are none of them.
+    let data = data.filter(|_| description.distilled != Some(Method::Trajectory));
     let calibration = calibrate::calibrate(&network, &plan, settings.clip, description.classes, data)?;
     let quantised = quantise::quantise(&network, &calibration)?;
     let arena = arena::plan(&network);
