@@ -1,7 +1,7 @@
 //! Learning whole trajectories: all of the student's steps are one network, whose end should be the teacher's.
 //!
 //! ```text
-//! x <- z;   for each step k:  x <- keep_k x + pull_k clamp(x0_hat(x, t_k)),   loss += w_k |x - x_k(teacher)|^2 + |x0_hat - clamp(x0_hat)|^2
+//! x <- z;   for each step k:  x <- keep_k x + pull_k clamp(x0_hat(x, t_k)),   loss += w_k |x - x_k(teacher)|^2
 //! ```
 //!
 //! For one step this is Luhman and Luhman's knowledge distillation (2021). With several, gradients pass through all of them, so a later step
@@ -15,6 +15,10 @@ use crate::lesson::{Learner, Lesson};
 use crate::operators::weighted_mean_squared_error;
 use candle_core::{Device, Tensor};
 use std::ops::Range;
+
+/// How far from 0 an estimate may lie before it is clamped to [-1, 1]. A clamp that bites is one more nonlinearity, which students make good use of;
+/// a device's numbers end at 8.
+const FARTHEST: f64 = 4.0;
 
 /// The lesson.
 pub struct TrajectoryLesson<'a> {
@@ -53,7 +57,7 @@ impl Lesson for TrajectoryLesson<'_> {
             if self.rules.student.sampling.clip && index < last {
                 let clamped = x0_hat.clamp(-1.0, 1.0)?;
                 // What the clamp takes off has no other gradient, and would grow until a device's numbers cannot hold it.
-                losses.push(squared_error(&x0_hat, &clamped.detach(), 1.0)?);
+                losses.push(squared_error(&x0_hat, &x0_hat.clamp(-FARTHEST, FARTHEST)?.detach(), 1.0)?);
                 x0_hat = clamped;
             }
             x = rows.land(&x, &x0_hat)?;
