@@ -27,8 +27,13 @@ const TEACHER: [Figures; 5] = [
     ("m33", 24_268, 1_048, 1_804, 1_949),
 ];
 
-const STUDENT: [Figures; 5] =
-    [("m0", 0, 0, 0, 0), ("m3", 0, 0, 0, 0), ("m4", 0, 0, 0, 0), ("m7", 0, 0, 0, 0), ("m33", 0, 0, 0, 0)];
+const STUDENT: [Figures; 5] = [
+    ("m0", 23_540, 712, 1_864, 458),
+    ("m3", 23_176, 712, 1_728, 369),
+    ("m4", 24_128, 712, 1_788, 99),
+    ("m7", 24_128, 712, 1_788, 99),
+    ("m33", 24_268, 712, 1_804, 99),
+];
 
 /// The figures of a model of that name, and its bytes; every sample makes so many multiply-accumulates.
 fn measure(name: &str, multiply_accumulates: usize) -> (Vec<Figures>, u64) {
