@@ -8,12 +8,14 @@
 //! | [`batch`], [`optimiser`], [`mod@train`] | Algorithm 3.2: what an update sees, and what it does |
 //! | [`run_folder`], [`checkpoint`], [`atomic_file`] | what is left on disk, whatever happens |
 //! | [`mod@sample`], [`tensor`] | core's sampler over candle tensors |
+//! | [`chamfer`] | how far points stray from the solid that they were learnt from |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
 #![deny(missing_docs)]
 
 pub mod atomic_file;
 pub mod batch;
+pub mod chamfer;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;

@@ -31,22 +31,58 @@ pub fn sample(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
+    let mut last = Vec::new();
+    let samples = draw(model, settings, classes, seed, device, false)?;
+    for part in samples {
+        last.extend(part.into_iter().next_back().unwrap_or_default());
+    }
+    Ok(last)
+}
+
+/// The states on the way of the same samples: `[steps + 1][classes.len(), features]`, from noise to the samples, each over the norm of its noise
+/// level, `sqrt(alpha^2 + sigma^2)`, so that all are of about unit variance.
+///
+/// # Errors
+/// As of [`sample`].
+pub fn trajectory(
+    model: &Model,
+    settings: &SamplingSettings,
+    classes: &[u32],
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<Vec<f32>>, Error> {
+    let mut states = vec![Vec::new(); settings.steps + 1];
+    for part in draw(model, settings, classes, seed, device, true)? {
+        states.iter_mut().zip(part).for_each(|(state, part)| state.extend(part));
+    }
+    Ok(states)
+}
+
+/// Samples in parts of some rows each: of every part its states on the way, of which the last are the samples, or those alone.
+fn draw(
+    model: &Model,
+    settings: &SamplingSettings,
+    classes: &[u32],
+    seed: u64,
+    device: &Device,
+    all_states: bool,
+) -> Result<Vec<Vec<Vec<f32>>>, Error> {
     model.accepts(settings)?;
     let process = AnyProcess::new(&model.preset.process)?;
     let plan = plan_for(&model.preset, &process, settings)?;
     let queries = Query::along(&plan, &model.preset, &process)?;
-    let job = Job { model, settings, plan: &plan, queries: &queries, seed, device };
+    let job = Job { model, settings, plan: &plan, queries: &queries, seed, device, all_states };
     let rows = if device.is_cpu() { ROWS } else { classes.len().max(1) };
     let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
     let features = model.description.features();
     let draw = |(first, wanted): (usize, &[u32])| {
         let mut classes = wanted.to_vec();
         classes.resize(rows, 0);
-        let mut samples = job.draw(first, &classes)?;
-        samples.truncate(wanted.len() * features);
-        Ok(samples)
+        let mut states = job.draw(first, &classes)?;
+        states.iter_mut().for_each(|state| state.truncate(wanted.len() * features));
+        Ok(states)
     };
-    Ok(parts.into_par_iter().map(draw).collect::<Result<Vec<_>, Error>>()?.concat())
+    parts.into_par_iter().map(draw).collect()
 }
 
 /// Whether a model of this preset can be sampled by these settings, before time is spent on training it.
@@ -130,11 +166,13 @@ struct Job<'a> {
     queries: &'a [Query],
     seed: u64,
     device: &'a Device,
+    /// Whether the states on the way are wanted.
+    all_states: bool,
 }
 
 impl Job<'_> {
-    /// Samples `first ..`, of the given classes.
-    fn draw(&self, first: usize, classes: &[u32]) -> Result<Vec<f32>, Error> {
+    /// Samples `first ..`, of the given classes, behind the states on their way if those are wanted.
+    fn draw(&self, first: usize, classes: &[u32]) -> Result<Vec<Vec<f32>>, Error> {
         let features = self.model.description.features();
         let mut noise = BatchNoise::new(self.seed, first as u64);
         let start = self.plan[0].level.norm();
@@ -148,17 +186,27 @@ impl Job<'_> {
         let mut denoiser =
             NetworkDenoiser { job: self, classes, none: &none, guidance: Guidance::new(self.settings.guidance) };
         let clip = if self.settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None };
+        let mut on_the_way = if self.all_states { vec![(state.clone(), start)] } else { Vec::new() };
         let mut x = CandleTensor(state);
         // Candle's coefficients are f64, as a plan's are.
-        sampler::run(self.plan, clip, &mut x, &mut workspace, &mut denoiser, &mut noise, |_, _, _| {}).map_err(
-            |error| match error {
-                SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
-                    Error::Candle(error)
-                }
-                other => Error::Argument(other.to_string()),
-            },
-        )?;
-        Ok(x.0.flatten_all()?.to_vec1()?)
+        sampler::run(self.plan, clip, &mut x, &mut workspace, &mut denoiser, &mut noise, |StepId(step), state, _| {
+            // A tensor shares its numbers, and the next step makes a new one.
+            if let (true, Some(next)) = (self.all_states, self.plan.get(step + 1)) {
+                on_the_way.push((state.0.clone(), next.level.norm()));
+            }
+        })
+        .map_err(|error| match error {
+            SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
+                Error::Candle(error)
+            }
+            other => Error::Argument(other.to_string()),
+        })?;
+        on_the_way.push((x.0, 1.0));
+        let numbers = |(state, norm): (Tensor, f64)| {
+            let state = if norm == 1.0 { state } else { (state / norm)? };
+            state.flatten_all()?.to_vec1()
+        };
+        Ok(on_the_way.into_iter().map(numbers).collect::<candle_core::Result<_>>()?)
     }
 }
 

@@ -11,6 +11,8 @@ pub const ORDER: u64 = 3 << 60;
 
 /// Trajectories of a teacher: one stream for each.
 pub const TRAJECTORIES: u64 = 4 << 60;
+/// Points inside a solid.
+pub const POINTS: u64 = 7 << 60;
 
 /// A number in (0, 1) from 32 random bits.
 pub fn unit(bits: u32) -> f64 {

@@ -14,7 +14,7 @@ use plotters::prelude::*;
 use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{PictureError, png};
+use super::{PictureError, encode};
 use crate::atomic_file;
 
 /// Width and height of the picture in pixels.
@@ -84,7 +84,7 @@ pub fn smoothed(points: &[(u64, f64)], half_life: f64) -> Vec<(u64, f64)> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write(path: &Path, points: &[(u64, f64)], smooth: &[(u64, f64)], title: &str) -> Result<(), PictureError> {
-    Ok(atomic_file::write(path, &png(&draw(points, smooth, title)?)?)?)
+    Ok(atomic_file::write(path, &encode(&draw(points, smooth, title)?)?)?)
 }
 
 /// Draws the picture that [`write()`] writes.

@@ -2,7 +2,11 @@
 //!
 //! | module | draws | into |
 //! |---|---|---|
-//! | [`sheet`] | a batch of samples | a PNG |
+//! | [`Depiction`] | a batch of samples, in the way that suits their shape | a PNG |
+//! | [`sheet`] | images, and vectors as strips | a PNG |
+//! | [`cloud`] | points in space, from two sides | a PNG |
+//! | [`traces`] | windows of a series, as curves | a PNG |
+//! | [`animation`] | pictures one after the other | an animated PNG |
 //! | [`terminal`] | a few samples side by side | text |
 //! | [`loss_plot`] | the loss of a training run | a PNG |
 //!
@@ -16,9 +20,15 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::drawing::DrawingAreaErrorKind;
 
+pub mod animation;
+pub mod cloud;
+mod depiction;
 pub mod loss_plot;
 pub mod sheet;
 pub mod terminal;
+pub mod traces;
+
+pub use depiction::Depiction;
 
 /// Why a picture could not be drawn or written.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +67,12 @@ pub enum PictureError {
     /// The picture could not be encoded.
     #[error("the picture could not be encoded as PNG")]
     Encode(#[from] image::ImageError),
+    /// The animation could not be encoded.
+    #[error("the animation could not be encoded as PNG")]
+    Animate(#[from] png::EncodingError),
+    /// An animation without a picture, or of pictures of several sizes.
+    #[error("an animation needs pictures, all of one size")]
+    Frames,
     /// The file could not be written.
     #[error(transparent)]
     Write(#[from] io::Error),
@@ -72,7 +88,7 @@ fn brightness(pixel: f32) -> Option<u8> {
 }
 
 /// The bytes of a PNG file.
-fn png(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
+fn encode(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
     let (width, height) = picture.dimensions();
     PngEncoder::new(&mut bytes).write_image(picture.as_raw(), width, height, ExtendedColorType::Rgb8)?;
@@ -96,6 +112,6 @@ mod tests {
     #[test]
     fn a_png_decodes_to_the_same_pixels() {
         let picture = RgbImage::from_fn(3, 2, |x, y| image::Rgb([x as u8, y as u8, 77]));
-        assert_eq!(image::load_from_memory(&png(&picture).unwrap()).unwrap().into_rgb8(), picture);
+        assert_eq!(image::load_from_memory(&encode(&picture).unwrap()).unwrap().into_rgb8(), picture);
     }
 }
