@@ -105,7 +105,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         if arguments.class.is_none() && model.description.classes > 1 { model.description.classes } else { 16 };
     depiction.write(&out.join("samples.png"), &samples, &shape, columns)?;
     if let Some(file) = &arguments.animate {
-        let frames = states.iter().map(|state| depiction.draw(state, &shape, columns)).collect::<Result<Vec<_>, _>>()?;
+        let frames =
+            states.iter().map(|state| depiction.draw(state, &shape, columns)).collect::<Result<Vec<_>, _>>()?;
         animation::write(file, &frames)?;
     }
     let scaling = model.scaling();

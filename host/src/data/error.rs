@@ -228,7 +228,9 @@ pub enum DataError {
     OffCentre { file: PathBuf, size: f64, min: f64, max: f64 },
 
     /// Data that are no single series of numbers, cut into windows.
-    #[error("{name}: windows are cut from one series without classes, an array [n] or a table of one column or one row; these are {samples} samples of shape {shape:?}")]
+    #[error(
+        "{name}: windows are cut from one series without classes, an array [n] or a table of one column or one row; these are {samples} samples of shape {shape:?}"
+    )]
     NoSeries { name: String, samples: usize, shape: Vec<usize> },
 
     /// A window longer than its series.

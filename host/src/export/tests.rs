@@ -24,6 +24,7 @@ fn model(classes: usize, overrides: &[&str]) -> Model {
         classes,
         offset: 8.0,
         scale: -2.0,
+        distilled: None,
     };
     let network = preset.network.build(12, classes);
     let parameters = network.initialise(3, &Device::Cpu).unwrap();
@@ -76,7 +77,7 @@ fn the_folded_network_is_the_network() {
 #[test]
 fn normalisation_has_the_epsilon_of_the_network() {
     let model = model(0, &[]);
-    let folded = fold::fold(&model, &[0.5]).unwrap();
+    let folded = fold::fold(&model, &[vec![0.5]]).unwrap();
     let Some(epsilon) = folded.layers.iter().find_map(|layer| match layer.kind {
         Kind::Normalise(epsilon) => Some(epsilon),
         Kind::Linear(_) => None,

@@ -66,7 +66,8 @@ pub fn curve(values: &[f32], width: usize, height: usize) -> Vec<f32> {
     // Both ends of a column, and every value in it.
     let pieces = values.len() / width + 2;
     for column in 0..width {
-        let places = (0..=pieces).map(|piece| (column as f32 + piece as f32 / pieces as f32) / width as f32 * last as f32);
+        let places =
+            (0..=pieces).map(|piece| (column as f32 + piece as f32 / pieces as f32) / width as f32 * last as f32);
         let rows: Vec<usize> = places.map(|place| row(at(place))).collect();
         let (top, bottom) = (rows.iter().min().copied().unwrap_or(0), rows.iter().max().copied().unwrap_or(0));
         (top..=bottom).for_each(|row| image[row * width + column] = 1.0);

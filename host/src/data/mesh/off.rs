@@ -15,7 +15,8 @@ pub(super) fn read(file: &Path, bytes: &[u8]) -> Result<Surface, DataError> {
         return Err(lines.fault(line, "expected OFF, COFF or NOFF, as text"));
     }
     words.remove(0);
-    let (line, words) = if words.is_empty() { lines.expect("the counts of vertices and faces")? } else { (line, words) };
+    let (line, words) =
+        if words.is_empty() { lines.expect("the counts of vertices and faces")? } else { (line, words) };
     let count = |word: Option<&&str>| word.and_then(|word| word.parse::<u32>().ok());
     let (Some(vertices), Some(faces)) = (count(words.first()), count(words.get(1))) else {
         return Err(lines.fault(line, "expected the counts of vertices, faces and edges"));
@@ -37,7 +38,9 @@ pub(super) fn read(file: &Path, bytes: &[u8]) -> Result<Surface, DataError> {
         surface.push_face(&corners.ok_or_else(fault)?);
     }
     match lines.next() {
-        Some((line, _)) => Err(lines.fault(line, "expected the end, after as many vertices and faces as were promised")),
+        Some((line, _)) => {
+            Err(lines.fault(line, "expected the end, after as many vertices and faces as were promised"))
+        }
         None => Ok(surface),
     }
 }

@@ -53,14 +53,13 @@ enum Fault {
 
 impl<'a> Columns<'a> {
     fn of(file: &Path, element: &'a Element) -> Result<Self, DataError> {
-        let role = |property: &Property| {
-            match (element.name.as_str(), property.name.as_str(), property.list.is_some()) {
-                ("vertex", "x", false) => Role::Coordinate(0),
-                ("vertex", "y", false) => Role::Coordinate(1),
-                ("vertex", "z", false) => Role::Coordinate(2),
-                ("face", "vertex_indices" | "vertex_index", true) => Role::Corners,
-                _ => Role::Nothing,
-            }
+        let role = |property: &Property| match (element.name.as_str(), property.name.as_str(), property.list.is_some())
+        {
+            ("vertex", "x", false) => Role::Coordinate(0),
+            ("vertex", "y", false) => Role::Coordinate(1),
+            ("vertex", "z", false) => Role::Coordinate(2),
+            ("face", "vertex_indices" | "vertex_index", true) => Role::Corners,
+            _ => Role::Nothing,
         };
         let roles: Vec<Role> = element.properties.iter().map(role).collect();
         let wanted: &[Role] = match element.name.as_str() {

@@ -94,7 +94,8 @@ fn bounds(triangles: &[[[f64; 3]; 3]]) -> ([f64; 3], [f64; 3]) {
 
 /// The whole range of coordinates to [-1, 1].
 fn scaling(file: &Path, low: [f64; 3], high: [f64; 3]) -> Result<Scaling, DataError> {
-    let (min, max) = (low.into_iter().fold(f64::INFINITY, f64::min), high.into_iter().fold(f64::NEG_INFINITY, f64::max));
+    let (min, max) =
+        (low.into_iter().fold(f64::INFINITY, f64::min), high.into_iter().fold(f64::NEG_INFINITY, f64::max));
     let (offset, scale) = (max / 2.0 + min / 2.0, max / 2.0 - min / 2.0);
     let size = low.iter().zip(&high).map(|(low, high)| high / 2.0 - low / 2.0).fold(0.0, f64::max);
     if size == 0.0 || !size.is_normal() {
