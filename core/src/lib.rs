@@ -18,6 +18,7 @@
 //! | [`forward`] | noise added in one step, or in one jump |
 //! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
 //! | [`plan`], [`ddim`], [`ddpm`], [`consistency`], [`sampler`] | the reverse process |
+//! | [`bound`] | how likely the data are under the model, in bits per dimension |
 //! | [`tensor`] | the traits that candle, wgpu and fixed-point buffers implement |
 //! | [`threefry`], [`normal`], [`noise`] | Gaussian noise with the same bits on every machine |
 //! | [`artifact`] | a frozen integer model, read from flash where it lies |
@@ -46,6 +47,7 @@
 extern crate std;
 
 pub mod artifact;
+pub mod bound;
 pub mod chain;
 pub mod consistency;
 pub mod ddim;

@@ -135,6 +135,11 @@ impl Model {
         }
     }
 
+    /// The number of weights.
+    pub fn parameter_count(&self) -> usize {
+        self.weights.iter().map(|(_, weight)| weight.elem_count()).sum()
+    }
+
     /// The map from the network's range to the data's units.
     pub fn scaling(&self) -> Scaling {
         Scaling { offset: self.description.offset, scale: self.description.scale }
@@ -230,7 +235,8 @@ fn damaged(path: &Path, reason: &str) -> Error {
     Error::Model { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-fn write(path: &Path, tensors: &[(String, &Tensor)], metadata: &impl Serialize) -> Result<(), Error> {
+/// Writes named tensors and a description, sealed together.
+pub(crate) fn write(path: &Path, tensors: &[(String, &Tensor)], metadata: &impl Serialize) -> Result<(), Error> {
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, tensor)| {
@@ -286,16 +292,17 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// A safetensors file in memory.
-struct StoredFile {
+pub(crate) struct StoredFile {
     bytes: Vec<u8>,
 }
 
 impl StoredFile {
-    fn read(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         Ok(Self { bytes: std::fs::read(path).map_err(Error::file(path, "read it"))? })
     }
 
-    fn metadata<M: DeserializeOwned>(&self, path: &Path) -> Result<M, Error> {
+    /// The description, after a look at the seal.
+    pub(crate) fn metadata<M: DeserializeOwned>(&self, path: &Path) -> Result<M, Error> {
         let (_, header) = SafeTensors::read_metadata(&self.bytes)
             .map_err(|_| damaged(path, "it is not a safetensors file, or is cut short"))?;
         let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
@@ -317,7 +324,8 @@ impl StoredFile {
             .map_err(|_| damaged(path, "it is not a safetensors file, or is cut short"))
     }
 
-    fn tensor(&self, path: &Path, name: &str, shape: &[usize], device: &Device) -> Result<Tensor, Error> {
+    /// A tensor of that name and shape, all of it finite.
+    pub(crate) fn tensor(&self, path: &Path, name: &str, shape: &[usize], device: &Device) -> Result<Tensor, Error> {
         let file = self.tensors(path)?;
         let view = file.tensor(name).map_err(|_| damaged(path, &format!("the weight {name} is missing")))?;
         if view.dtype() != Dtype::F32 || view.shape() != shape {

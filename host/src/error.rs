@@ -40,6 +40,9 @@ pub enum Error {
     /// A run folder that must not be overwritten.
     #[error("{} exists and is not overwritten; continue it with --resume, or choose another folder with --out", .0.display())]
     RunExists(PathBuf),
+    /// A `curve.json` that belongs to another curve.
+    #[error("{} holds another curve and is not overwritten; choose another folder with --out", .0.display())]
+    CurveExists(PathBuf),
     /// A folder without a run in it.
     #[error("{}: {reason}", folder.display())]
     NoRun {

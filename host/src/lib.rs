@@ -6,8 +6,10 @@
 //! | [`preset`], [`process`] | how: every setting, and the noise process it names |
 //! | [`network`], [`operators`] | what learns, and the fused operators it is made of |
 //! | [`batch`], [`optimiser`], [`mod@train`] | Algorithm 3.2: what an update sees, and what it does |
+//! | [`mixture`] | a model without a network: low-rank Gaussians, fitted by expectation maximisation |
 //! | [`run_folder`], [`checkpoint`], [`atomic_file`] | what is left on disk, whatever happens |
 //! | [`mod@sample`], [`tensor`] | core's sampler over candle tensors |
+//! | [`judge`] | how good a model is |
 //! | [`chamfer`] | how far points stray from the solid that they were learnt from |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
@@ -23,7 +25,9 @@ pub mod device;
 pub mod distill;
 pub mod error;
 pub mod export;
+pub mod judge;
 pub mod lesson;
+pub mod mixture;
 pub mod network;
 pub mod npy;
 pub mod operators;

@@ -12,8 +12,11 @@ use tweedie_core::loss::Weight;
 use tweedie_core::prediction::Prediction;
 
 /// The presets that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 2] =
-    [("digits", include_str!("../presets/digits.toml")), ("cow", include_str!("../presets/cow.toml"))];
+pub const BUILT_IN: [(&str, &str); 3] = [
+    ("digits", include_str!("../presets/digits.toml")),
+    ("digits-mixture", include_str!("../presets/digits-mixture.toml")),
+    ("cow", include_str!("../presets/cow.toml")),
+];
 
 /// Everything about a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +93,10 @@ pub struct NetworkSettings {
     pub hidden: usize,
     /// Residual blocks.
     pub blocks: usize,
+    /// Of a mixture: components for each class.
+    pub components: usize,
+    /// Of a mixture: directions in which a component varies.
+    pub rank: usize,
     /// Whether the network is also told the noise level that a step leads to, as average-velocity students are.
     pub end_level: bool,
 }
@@ -98,7 +105,7 @@ pub struct NetworkSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
-    /// Weight updates.
+    /// Weight updates; of a mixture, passes of expectation maximisation.
     pub steps: u64,
     /// Samples for each update.
     pub batch: usize,
@@ -247,6 +254,8 @@ names! {
     NetworkKind {
         /// [`ResidualMlp`](crate::network::ResidualMlp).
         ResidualMlp,
+        /// [`Mixture`](crate::network::Mixture).
+        Mixture,
     }
 }
 
@@ -401,6 +410,11 @@ impl Preset {
         }
         between("network.hidden", network.hidden, 1..=1 << 14)?;
         between("network.blocks", network.blocks, 0..=1 << 10)?;
+        between("network.components", network.components, 1..=1 << 10)?;
+        between("network.rank", network.rank, 0..=1 << 10)?;
+        if network.kind == NetworkKind::Mixture && training.prediction != PredictionName::X0 {
+            return Err(format!("training.prediction = {} must be x0 for a mixture", training.prediction));
+        }
         between("training.steps", training.steps, 1..=MOST)?;
         between("training.batch", training.batch, 1..=usize::MAX)?;
         between("training.shard", training.shard, 1..=usize::MAX)?;

@@ -19,11 +19,11 @@ pub struct RunFolder {
 pub struct Metrics {
     /// Updates made.
     pub step: u64,
-    /// Mean loss since the line before.
+    /// Mean loss since the line before; of a mixture, minus its mean log-likelihood, in nats for each value.
     pub loss: f64,
-    /// Learning rate of the last update.
+    /// Learning rate of the last update; 0 for a mixture.
     pub learning_rate: f64,
-    /// Norm of the last gradient, before clipping.
+    /// Norm of the last gradient, before clipping; 0 for a mixture.
     pub gradient_norm: f64,
     /// Seconds of training so far, over all sessions.
     pub seconds: f64,
@@ -111,6 +111,22 @@ impl RunFolder {
     /// The model in a run folder that is not held.
     pub fn model_in(path: &Path) -> PathBuf {
         path.join("model.safetensors")
+    }
+
+    /// The model in a run folder that is not held, which must be there.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`] without the folder, or without a model in it.
+    pub fn trained_model(path: &Path) -> Result<PathBuf, Error> {
+        let model = Self::model_in(path);
+        if model.is_file() {
+            return Ok(model);
+        }
+        let reason = match path.is_dir() {
+            true => "there is no model.safetensors in it; has it been trained?",
+            false => "there is no such run folder; make one with `cargo xtask train`",
+        };
+        Err(Error::NoRun { folder: path.to_owned(), reason: reason.to_owned() })
     }
 
     /// What training resumes from.

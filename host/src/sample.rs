@@ -31,12 +31,12 @@ pub fn sample(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
-    let mut last = Vec::new();
-    let samples = draw(model, settings, classes, seed, device, false)?;
-    for part in samples {
-        last.extend(part.into_iter().next_back().unwrap_or_default());
-    }
-    Ok(last)
+    let parts = in_parts(model, settings, classes, seed, device, |job, first, classes| {
+        let (state, noise) = job.begin(first, classes)?;
+        job.run(state, noise, classes, &mut |_, _| {})
+    })?;
+    let features = model.description.features();
+    Ok(parts.into_iter().flatten().take(classes.len() * features).collect())
 }
 
 /// The states on the way of the same samples: `[steps + 1][classes.len(), features]`, from noise to the samples, each over the norm of its noise
@@ -51,38 +51,73 @@ pub fn trajectory(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<Vec<f32>>, Error> {
-    let mut states = vec![Vec::new(); settings.steps + 1];
-    for part in draw(model, settings, classes, seed, device, true)? {
+    let parts = in_parts(model, settings, classes, seed, device, |job, first, classes| {
+        let (state, noise) = job.begin(first, classes)?;
+        // A tensor shares its numbers, and each step makes a new one.
+        let mut states = vec![(state.clone(), job.plan[0].level.norm())];
+        let samples = job.run(state, noise, classes, &mut |step, state| {
+            if let Some(next) = job.plan.get(step + 1) {
+                states.push((state.clone(), next.level.norm()));
+            }
+        })?;
+        let normalised = |(state, norm): (Tensor, f64)| (state / norm)?.flatten_all()?.to_vec1();
+        let mut states = states.into_iter().map(normalised).collect::<candle_core::Result<Vec<_>>>()?;
+        states.push(samples);
+        Ok(states)
+    })?;
+    let mut states: Vec<Vec<f32>> = vec![Vec::new(); settings.steps + 1];
+    for part in parts {
         states.iter_mut().zip(part).for_each(|(state, part)| state.extend(part));
     }
+    let length = classes.len() * model.description.features();
+    states.iter_mut().for_each(|state| state.truncate(length));
     Ok(states)
 }
 
-/// Samples in parts of some rows each: of every part its states on the way, of which the last are the samples, or those alone.
-fn draw(
+/// What `draw` makes of each part of the samples: a job, the number of the part's first sample, and its classes. The last part is filled up with
+/// samples that nobody asked for.
+fn in_parts<T: Send>(
     model: &Model,
     settings: &SamplingSettings,
     classes: &[u32],
     seed: u64,
     device: &Device,
-    all_states: bool,
-) -> Result<Vec<Vec<Vec<f32>>>, Error> {
+    draw: impl Fn(&Job<'_>, usize, &[u32]) -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, Error> {
     model.accepts(settings)?;
     let process = AnyProcess::new(&model.preset.process)?;
     let plan = plan_for(&model.preset, &process, settings)?;
     let queries = Query::along(&plan, &model.preset, &process)?;
-    let job = Job { model, settings, plan: &plan, queries: &queries, seed, device, all_states };
+    let job = Job { model, settings, plan: &plan, queries: &queries, seed, device };
     let rows = if device.is_cpu() { ROWS } else { classes.len().max(1) };
     let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
-    let features = model.description.features();
     let draw = |(first, wanted): (usize, &[u32])| {
         let mut classes = wanted.to_vec();
         classes.resize(rows, 0);
-        let mut states = job.draw(first, &classes)?;
-        states.iter_mut().for_each(|state| state.truncate(wanted.len() * features));
-        Ok(states)
+        draw(&job, first, &classes)
     };
     parts.into_par_iter().map(draw).collect()
+}
+
+/// The model's `x0_hat` of states at time `t`, as its sampler makes it: guided and clipped as the settings say. States and estimates are
+/// `[classes.len(), features]`; the former as the process makes them, not normalised.
+///
+/// # Errors
+/// A time at which the model's prediction does not determine the data.
+pub fn estimate(
+    model: &Model,
+    process: &AnyProcess,
+    settings: &SamplingSettings,
+    t: f64,
+    states: Vec<f32>,
+    classes: &[u32],
+) -> Result<Vec<f32>, Error> {
+    // A plan of one step that lands on the estimate.
+    let plan = [Step::new(t, process.level(t)?, 0.0, &[1.0], 0.0)?];
+    let queries = Query::along(&plan, &model.preset, process)?;
+    let job = Job { model, settings, plan: &plan, queries: &queries, seed: 0, device: &Device::Cpu };
+    let states = Tensor::from_vec(states, (classes.len(), model.description.features()), &Device::Cpu)?;
+    job.run(states, BatchNoise::new(0, 0), classes, &mut |_, _| {})
 }
 
 /// Whether a model of this preset can be sampled by these settings, before time is spent on training it.
@@ -166,17 +201,25 @@ struct Job<'a> {
     queries: &'a [Query],
     seed: u64,
     device: &'a Device,
-    /// Whether the states on the way are wanted.
-    all_states: bool,
 }
 
 impl Job<'_> {
-    /// Samples `first ..`, of the given classes, behind the states on their way if those are wanted.
-    fn draw(&self, first: usize, classes: &[u32]) -> Result<Vec<Vec<f32>>, Error> {
+    /// The initial states of samples `first ..`, as many as classes, and the source of their noise.
+    fn begin(&self, first: usize, classes: &[u32]) -> Result<(Tensor, BatchNoise), Error> {
         let features = self.model.description.features();
-        let mut noise = BatchNoise::new(self.seed, first as u64);
+        let noise = BatchNoise::new(self.seed, first as u64);
         let start = self.plan[0].level.norm();
-        let state = (noise.normal(0, classes.len(), features, self.device)? * start)?;
+        Ok(((noise.normal(0, classes.len(), features, self.device)? * start)?, noise))
+    }
+
+    /// The plan from a state on, `[classes.len(), features]`; `watch` sees the state after each step.
+    fn run(
+        &self,
+        state: Tensor,
+        mut noise: BatchNoise,
+        classes: &[u32],
+        watch: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Vec<f32>, Error> {
         let blank = CandleTensor(state.clone());
         let mut x0_hats = vec![blank.clone(); plan::history(self.plan)];
         let mut x0_hats: Vec<&mut CandleTensor> = x0_hats.iter_mut().collect();
@@ -186,14 +229,10 @@ impl Job<'_> {
         let mut denoiser =
             NetworkDenoiser { job: self, classes, none: &none, guidance: Guidance::new(self.settings.guidance) };
         let clip = if self.settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None };
-        let mut on_the_way = if self.all_states { vec![(state.clone(), start)] } else { Vec::new() };
         let mut x = CandleTensor(state);
         // Candle's coefficients are f64, as a plan's are.
         sampler::run(self.plan, clip, &mut x, &mut workspace, &mut denoiser, &mut noise, |StepId(step), state, _| {
-            // A tensor shares its numbers, and the next step makes a new one.
-            if let (true, Some(next)) = (self.all_states, self.plan.get(step + 1)) {
-                on_the_way.push((state.0.clone(), next.level.norm()));
-            }
+            watch(step, &state.0);
         })
         .map_err(|error| match error {
             SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
@@ -201,12 +240,7 @@ impl Job<'_> {
             }
             other => Error::Argument(other.to_string()),
         })?;
-        on_the_way.push((x.0, 1.0));
-        let numbers = |(state, norm): (Tensor, f64)| {
-            let state = if norm == 1.0 { state } else { (state / norm)? };
-            state.flatten_all()?.to_vec1()
-        };
-        Ok(on_the_way.into_iter().map(numbers).collect::<candle_core::Result<_>>()?)
+        Ok(x.0.flatten_all()?.to_vec1()?)
     }
 }
 

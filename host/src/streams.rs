@@ -8,11 +8,14 @@ pub const WEIGHTS: u64 = 1 << 60;
 pub const TRAINING: u64 = 2 << 60;
 /// The order of the data: one stream for each pass over them.
 pub const ORDER: u64 = 3 << 60;
-
 /// Trajectories of a teacher: one stream for each.
 pub const TRAJECTORIES: u64 = 4 << 60;
+/// The first components of a mixture: one stream for each class.
+pub const SEEDING: u64 = 5 << 60;
 /// Points inside a solid.
 pub const POINTS: u64 = 7 << 60;
+/// Which rows of the data a growing subset takes first.
+pub const SUBSET: u64 = 9 << 60;
 
 /// A number in (0, 1) from 32 random bits.
 pub fn unit(bits: u32) -> f64 {

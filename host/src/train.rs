@@ -5,6 +5,7 @@ use crate::checkpoint::{Description, Model, Progress, State, hexadecimal, load_s
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::lesson::{Learner, Lesson};
+use crate::network::parameters::FrozenWeights;
 use crate::network::{Network, Parameters};
 use crate::operators::add_in_place;
 use crate::optimiser::{AdamW, OptimiserState};
@@ -20,7 +21,7 @@ use std::time::Instant;
 
 /// A training under way: of a network, by a lesson.
 pub struct Training<'a> {
-    settings: &'a TrainingSettings,
+    preset: &'a Preset,
     description: Description,
     lesson: Box<dyn Lesson + 'a>,
     network: Box<dyn Network>,
@@ -142,8 +143,8 @@ impl<'a> Training<'a> {
         device: &Device,
     ) -> Self {
         let network = build(preset, &description);
-        let (settings, device) = (&preset.training, device.clone());
-        Self { settings, description, lesson, network, device, parameters, optimiser, progress }
+        let device = device.clone();
+        Self { preset, description, lesson, network, device, parameters, optimiser, progress }
     }
 
     /// Updates made so far.
@@ -164,7 +165,7 @@ impl<'a> Training<'a> {
     /// # Errors
     /// [`Error::Diverged`] when the loss or the gradient is not a number any more.
     pub fn update(&mut self) -> Result<Update, Error> {
-        let (number, training) = (self.optimiser.updates, self.settings);
+        let (number, training) = (self.optimiser.updates, &self.preset.training);
         let rows = training.batch;
         let part = if self.device.is_cpu() { training.shard } else { rows };
         let scale = 1.0 / (rows * self.description.features()) as f64;
@@ -197,6 +198,21 @@ impl<'a> Training<'a> {
         self.save_model(folder)
     }
 
+    /// The model as it is now, to sample from without a file; later updates do not change it.
+    ///
+    /// # Errors
+    /// A device that cannot copy weights.
+    pub fn model(&self) -> Result<Model, Error> {
+        let averages = self.parameters.iter().zip(&self.optimiser.slots);
+        let averages = averages.map(|((name, _), slot)| Ok((name.to_owned(), slot.average.copy()?)));
+        Ok(Model {
+            network: build(self.preset, &self.description),
+            weights: FrozenWeights::new(averages.collect::<candle_core::Result<_>>()?),
+            preset: self.preset.clone(),
+            description: self.description.clone(),
+        })
+    }
+
     fn save_model(&self, folder: &RunFolder) -> Result<(), Error> {
         let averages: Vec<(String, &Tensor)> = self
             .parameters
@@ -212,7 +228,7 @@ impl<'a> Training<'a> {
     /// # Errors
     /// Divergence, or a file that cannot be written: the checkpoint before it is kept.
     pub fn run(&mut self, folder: &RunFolder, mut watch: impl FnMut(&Metrics)) -> Result<(), Error> {
-        let training = self.settings;
+        let training = &self.preset.training;
         // Wall time is no part of the state, so that the state is a function of the settings alone.
         let before = folder.rewind_metrics(self.optimiser.updates)?.map_or(0.0, |metrics| metrics.seconds);
         let begun = Instant::now();

@@ -1,123 +1,127 @@
-//! The default preset draws digits as well as it is said to: trained once, judged on 2000 samples.
+//! The default presets draw digits as well as they are said to: trained once, distilled, quantised, and judged on 2000 samples each.
 
 #![allow(missing_docs)]
 
 use candle_core::Device;
-use nalgebra::{DMatrix, DVector, RowDVector, SymmetricEigen};
+use rayon::prelude::*;
+use std::path::Path;
 use tweedie_host::checkpoint::Model;
-use tweedie_host::data::Dataset;
+use tweedie_host::distill::Rules;
+use tweedie_host::distill::settings::{DistillationConfig, DistillationSettings};
+use tweedie_host::export::export;
+use tweedie_host::judge::classifier::Classifier;
+use tweedie_host::judge::evaluation::Scores;
+use tweedie_host::judge::panel::Panel;
+use tweedie_host::judge::real_rows::RealRows;
+use tweedie_host::judge::series::classes_in_turn;
+use tweedie_host::mixture::Fit;
 use tweedie_host::preset::Preset;
 use tweedie_host::process::AnyProcess;
 use tweedie_host::run_folder::RunFolder;
 use tweedie_host::sample::sample;
 use tweedie_host::train::Training;
 
+const COUNT: usize = 2000;
+
+fn panel() -> Panel {
+    let rows = RealRows::load("digits", None).unwrap();
+    let judge = Classifier::train(&rows.training, |_| {}).unwrap();
+    Panel::new(rows, Some(judge)).unwrap()
+}
+
+/// Scores of a model's own settings.
+fn scores(panel: &Panel, model: &Model) -> Scores<f64> {
+    let classes = classes_in_turn(COUNT, 10);
+    let samples = sample(model, &model.preset.sampling, &classes, 0, &Device::Cpu).unwrap();
+    panel.score(&samples, &classes).unwrap().scores
+}
+
+/// Scores of the same by the firmware library.
+fn scores_in_fixed_point(panel: &Panel, model: &Model) -> Scores<f64> {
+    let exported = export(model, &model.preset.sampling, Some(&panel.rows().training)).unwrap();
+    let fixed = tweedie_firmware::Model::parse(&exported.words).unwrap();
+    let classes = classes_in_turn(COUNT, 10);
+    let draw = |(index, &class): (usize, &u32)| {
+        let mut scratch = vec![0; fixed.scratch_words()];
+        let sample =
+            tweedie_firmware::sample(&fixed, &mut scratch, 0, index as u64, Some(class as u16), |_| {}).unwrap();
+        sample.iter().map(|value| value.to_num()).collect::<Vec<f32>>()
+    };
+    let samples: Vec<f32> = classes.par_iter().enumerate().map(draw).collect::<Vec<_>>().concat();
+    panel.score(&samples, &classes).unwrap().scores
+}
+
+fn good(panel: &Panel, scores: &Scores<f64>) {
+    let agreement = scores.agreement.as_ref().unwrap();
+    assert!(agreement.judge >= 0.97 && agreement.neighbours >= 0.97, "{agreement:?}");
+    assert!(scores.memorised.by_distance <= 0.02, "{:?}", scores.memorised);
+    assert!(scores.memorised.by_cosine < panel.real().memorised.by_cosine, "{:?}", scores.memorised);
+}
+
+fn student(teacher: &Model, panel: &Panel, folder: &Path) -> Model {
+    let settings = DistillationSettings::new(&[]).unwrap();
+    let config = DistillationConfig { teacher: folder.into(), student: settings.student(teacher).unwrap(), settings };
+    let run = RunFolder::create(folder, &config.to_toml().unwrap()).unwrap();
+    let process = AnyProcess::new(&teacher.preset.process).unwrap();
+    let (settings, student, data) = (&config.settings, &config.student, &panel.rows().training);
+    let rules = Rules { settings, teacher, student, process: &process, data };
+    rules.begin(folder, &Device::Cpu).unwrap().run(&run, |_| {}).unwrap();
+    Model::load(&run.model(), &Device::Cpu).unwrap()
+}
+
 #[test]
-fn the_default_preset_draws_good_digits() {
-    let (train, held_out) = (Dataset::digits().unwrap(), Dataset::digits_held_out().unwrap());
-    let judge = Judge { data: &train };
-    let labels = held_out.labels.as_ref().unwrap();
-    let right = (0..held_out.len()).filter(|&i| judge.class(held_out.sample(i)) == labels[i]).count();
-    let accuracy = right as f64 / held_out.len() as f64;
-    let floor = frechet(&rows(&train.samples), &rows(&held_out.samples));
-    println!("judge: {accuracy:.4} on held-out rows; Frechet distance of the training rows {floor:.3}");
-    assert!(accuracy >= 0.95, "the judge itself errs too often: {accuracy}");
+fn the_default_preset_and_its_student_draw_good_digits() {
+    let panel = panel();
+    let real = panel.real();
+    println!("real rows: {real:?}");
+    let errs = real.agreement.as_ref().unwrap();
+    assert!(errs.judge >= 0.95 && errs.neighbours >= 0.95, "the judges themselves err too often: {errs:?}");
     // As scipy computes it from the same rows.
-    assert!((floor - 0.985).abs() < 5e-4, "{floor}");
+    assert!((real.pixels.frechet - 0.985).abs() < 5e-4, "{real:?}");
 
     let preset = Preset::load("digits", &[]).unwrap();
     let process = AnyProcess::new(&preset.process).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let run = RunFolder::create(&folder.path().join("run"), &preset.to_toml().unwrap()).unwrap();
-    Training::begin(&preset, &train, &process, &Device::Cpu).unwrap().run(&run, |_| {}).unwrap();
-    let model = Model::load(&run.model(), &Device::Cpu).unwrap();
-    let classes: Vec<u32> = (0..2000).map(|i| i % 10).collect();
+    let data = &panel.rows().training;
+    Training::begin(&preset, data, &process, &Device::Cpu).unwrap().run(&run, |_| {}).unwrap();
+    let teacher = Model::load(&run.model(), &Device::Cpu).unwrap();
     assert_eq!(preset.sampling.steps, 20);
-    let samples = sample(&model, &preset.sampling, &classes, 0, &Device::Cpu).unwrap();
+    let of_teacher = scores(&panel, &teacher);
+    println!("samples: {of_teacher:?}");
+    good(&panel, &of_teacher);
+    let features = of_teacher.features.as_ref().unwrap().frechet;
+    assert!(of_teacher.pixels.frechet <= 1.45 && features <= 0.3, "{of_teacher:?}");
 
-    let digits = samples.chunks_exact(64);
-    let agreement =
-        digits.clone().zip(&classes).filter(|(digit, class)| judge.class(digit) == **class).count() as f64 / 2000.0;
-    let memorised = digits.filter(|digit| judge.is_memorised(digit)).count() as f64 / 2000.0;
-    let distance = frechet(&rows(&samples), &rows(&held_out.samples));
-    println!("samples: class agreement {agreement:.4}, Frechet distance {distance:.3}, memorised {memorised:.4}");
-    assert!(distance <= 1.45, "Frechet distance {distance}");
-    assert!(agreement >= 0.97, "class agreement {agreement}");
-    assert!(memorised <= 0.02, "memorised {memorised}");
-}
+    let student = student(&teacher, &panel, &folder.path().join("student"));
+    assert!(student.parameter_count() <= 45_000 && student.preset.sampling.steps == 2);
+    let of_student = scores(&panel, &student);
+    println!("samples of its student: {of_student:?}");
+    good(&panel, &of_student);
+    let ratio = of_student.pixels.frechet / of_teacher.pixels.frechet;
+    assert!(ratio <= 1.12, "{ratio} times the teacher's Frechet distance");
+    assert!(of_student.features.as_ref().unwrap().frechet <= 1.3 * features, "{of_student:?}");
 
-/// The nearest training rows.
-struct Judge<'a> {
-    data: &'a Dataset,
-}
-
-impl Judge<'_> {
-    /// The nearest training rows' squared distances and classes, nearest first.
-    fn nearest<const COUNT: usize>(&self, digit: &[f32]) -> [(f32, u32); COUNT] {
-        let labels = self.data.labels.as_ref().unwrap();
-        let mut nearest = [(f32::MAX, 0); COUNT];
-        for (row, &label) in self.data.samples.chunks_exact(64).zip(labels) {
-            let distance = row.iter().zip(digit).map(|(a, b)| (a - b) * (a - b)).sum();
-            let place = nearest.partition_point(|(other, _)| *other <= distance);
-            if place < COUNT {
-                nearest[place..].rotate_right(1);
-                nearest[place] = (distance, label);
-            }
-        }
-        nearest
-    }
-
-    /// The class that the three nearest rows have most often, and of several the nearest one's.
-    fn class(&self, digit: &[f32]) -> u32 {
-        let [a, b, c] = self.nearest(digit).map(|(_, class)| class);
-        if b == c { b } else { a }
-    }
-
-    /// Whether a sample is a copy: at most a third as far from its nearest training row as from the second.
-    fn is_memorised(&self, digit: &[f32]) -> bool {
-        let [(first, _), (second, _)] = self.nearest(digit);
-        first.sqrt() <= second.sqrt() / 3.0
+    for (model, float) in [(&teacher, &of_teacher), (&student, &of_student)] {
+        let fixed = scores_in_fixed_point(&panel, model);
+        let cost = fixed.pixels.frechet / float.pixels.frechet;
+        let agreement = [&fixed, float].map(|scores| scores.agreement.as_ref().unwrap().judge);
+        println!("in fixed point {cost:.4} times the distance, agreement {agreement:?}");
+        assert!(cost <= 1.02 && (agreement[0] - agreement[1]).abs() <= 0.005, "{cost} {agreement:?}");
     }
 }
 
-fn rows(samples: &[f32]) -> DMatrix<f64> {
-    DMatrix::from_row_iterator(samples.len() / 64, 64, samples.iter().map(|&x| f64::from(x)))
-}
-
-/// `|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))` of two clouds of points, 1e-6 added to both diagonals under the root.
-fn frechet(a: &DMatrix<f64>, b: &DMatrix<f64>) -> f64 {
-    let ((mean_a, a), (mean_b, b)) = (moments(a), moments(b));
-    let ridge = DMatrix::identity(64, 64) * 1e-6;
-    // C_a C_b has the eigenvalues of the symmetric R C_b R with R R = C_a.
-    let SymmetricEigen { eigenvalues, eigenvectors } = (&a + &ridge).symmetric_eigen();
-    let root = &eigenvectors * DMatrix::from_diagonal(&roots(&eigenvalues)) * eigenvectors.transpose();
-    let product = &root * (&b + &ridge) * &root;
-    let trace_of_root = roots(&product.symmetric_eigenvalues()).sum();
-    (mean_a - mean_b).norm_squared() + a.trace() + b.trace() - 2.0 * trace_of_root
-}
-
-fn roots(eigenvalues: &DVector<f64>) -> DVector<f64> {
-    eigenvalues.map(|value| value.max(0.0).sqrt())
-}
-
-/// Mean and covariance, the latter divided by `n - 1`.
-fn moments(points: &DMatrix<f64>) -> (RowDVector<f64>, DMatrix<f64>) {
-    let mean = points.row_mean();
-    let centred = DMatrix::from_fn(points.nrows(), points.ncols(), |i, j| points[(i, j)] - mean[j]);
-    (mean, centred.transpose() * &centred / (points.nrows() - 1) as f64)
-}
-
-/// Diagonal covariances in closed form: `sum (m_a - m_b)^2 + (s_a - s_b)^2`.
 #[test]
-fn the_distance_of_clouds_known_in_closed_form() {
-    // Each of the 64 axes has two points of its own, so that covariances are all but diagonal.
-    let cloud = |scale: f64, shift: f64| {
-        DMatrix::from_fn(128, 64, |i, j| if i / 2 == j { scale * (1.0 - 2.0 * (i % 2) as f64) } else { 0.0 } + shift)
-    };
-    let deviation = |scale: f64| (2.0 * scale * scale / 127.0).sqrt();
-    for (a, b) in [(1.0, 1.0), (1.0, 3.0), (5.0, 2.0)] {
-        let expected = 64.0 * (0.25 + (deviation(a) - deviation(b)).powi(2));
-        let distance = frechet(&cloud(a, 0.5), &cloud(b, 0.0));
-        assert!((distance - expected).abs() < 1e-3, "{distance} instead of {expected}");
-    }
+fn the_mixture_draws_digits_better_than_the_network() {
+    let panel = panel();
+    let preset = Preset::load("digits-mixture", &[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(&folder.path().join("run"), &preset.to_toml().unwrap()).unwrap();
+    let data = &panel.rows().training;
+    Fit::begin(data, &preset.network, preset.training.seed).unwrap().run(&preset, data, &run, |_| {}).unwrap();
+    let scores = scores(&panel, &Model::load(&run.model(), &Device::Cpu).unwrap());
+    println!("samples of the mixture: {scores:?}");
+    // The network's figure is 1.257.
+    assert!(scores.pixels.frechet <= 1.2, "{scores:?}");
+    good(&panel, &scores);
 }

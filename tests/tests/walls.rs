@@ -157,6 +157,23 @@ fn diffusion_formulas_stand_in_core_alone() {
 }
 
 #[test]
+fn what_judges_has_not_taught() {
+    let host = root().join("host/src");
+    let may_ask = [host.join("judge"), host.join("cli"), host.join("lib.rs")];
+    let taught: Vec<_> =
+        sources(&host).into_iter().filter(|(path, _)| !may_ask.iter().any(|m| path.starts_with(m))).collect();
+    assert!(taught.iter().any(|(path, _)| path.ends_with("train.rs")));
+    for (path, file) in taught {
+        assert!(!names_the_judge(&file), "{} names the judge, which no training may see", path.display());
+    }
+    // Of the commands, the one that evaluates alone.
+    for (path, file) in sources(&host.join("cli")) {
+        let evaluates = path.components().any(|part| part.as_os_str() == "eval");
+        assert!(evaluates || !names_the_judge(&file), "{} names the judge", path.display());
+    }
+}
+
+#[test]
 fn boards_hold_no_logic() {
     for manifest in &manifests()[1..] {
         let folder = manifest.parent().expect("a folder").join("src");
@@ -294,6 +311,39 @@ fn runtime_crates(file: &syn::File) -> Vec<String> {
     }
 
     let mut finder = Finder::default();
+    finder.visit_file(file);
+    finder.0
+}
+
+/// Whether a path or a `use` names the module `judge`.
+fn names_the_judge(file: &syn::File) -> bool {
+    struct Finder(bool);
+    impl<'ast> Visit<'ast> for Finder {
+        fn visit_item(&mut self, item: &'ast Item) {
+            if !is_for_tests(item) {
+                visit::visit_item(self, item);
+            }
+        }
+
+        fn visit_path_segment(&mut self, segment: &'ast syn::PathSegment) {
+            self.0 |= segment.ident == "judge";
+            visit::visit_path_segment(self, segment);
+        }
+
+        fn visit_use_path(&mut self, path: &'ast syn::UsePath) {
+            self.0 |= path.ident == "judge";
+            visit::visit_use_path(self, path);
+        }
+
+        fn visit_use_name(&mut self, name: &'ast syn::UseName) {
+            self.0 |= name.ident == "judge";
+        }
+
+        fn visit_use_rename(&mut self, rename: &'ast syn::UseRename) {
+            self.0 |= rename.ident == "judge";
+        }
+    }
+    let mut finder = Finder(false);
     finder.visit_file(file);
     finder.0
 }
@@ -500,6 +550,21 @@ fn the_check_for_formulas_sees_them_and_spares_execution() {
         "#[cfg(test)] mod tests { fn f(alpha: f64) -> f64 { 1.0 - alpha } }",
     ] {
         assert!(derivations(&source(innocent)).is_empty(), "{innocent}");
+    }
+}
+
+#[test]
+fn the_check_for_the_judge_sees_it() {
+    for breach in [
+        "use crate::judge;",
+        "use crate::judge as critic;",
+        "use crate::{data, judge::panel::Panel};",
+        "fn f() { crate::judge::frechet::distance(&[], &[], 1); }",
+    ] {
+        assert!(names_the_judge(&source(breach)), "{breach}");
+    }
+    for innocent in ["//! The judge.\nuse crate::data;", "#[cfg(test)] mod tests { use crate::judge; }"] {
+        assert!(!names_the_judge(&source(innocent)), "{innocent}");
     }
 }
 

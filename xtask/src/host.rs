@@ -31,9 +31,25 @@ impl Program {
             "export" | "run" => TWIN,
             "flash" => FLASHER,
             "sample" if arguments.iter().any(|argument| is_artifact(Path::new(argument))) => TWIN,
+            // The curve's subject is a preset, which may be a file too.
+            "eval" if arguments.iter().any(|argument| argument == "--curve") => HOST,
+            "eval" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
             _ => HOST,
         }
     }
+}
+
+/// What an evaluation is of: the one argument that no option takes. Data are files as well, so it has to be told from options' values.
+fn subject(arguments: &[OsString]) -> Option<&OsString> {
+    const WITHOUT_VALUE: [&str; 5] = ["--json", "--help", "-h", "--curve", "--resume"];
+    let mut is_value = false;
+    arguments.iter().find(|argument| {
+        let text = argument.to_string_lossy();
+        let is_option = text.starts_with('-');
+        let is_subject = !is_option && !is_value;
+        is_value = is_option && !text.contains('=') && !WITHOUT_VALUE.contains(&text.as_ref());
+        is_subject
+    })
 }
 
 /// Whether an argument names an artifact rather than a run folder: by what is there, or, where nothing is, by its name.
@@ -201,6 +217,11 @@ mod tests {
         assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), TWIN);
         assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), " --count 3")), HOST);
         assert_eq!(program("sample", "nowhere --help"), HOST);
+        assert_eq!(program("eval", "--seeds 3 --json nowhere.tweedie --run runs/digits"), TWIN);
+        assert_eq!(program("eval", concat!("runs/digits --data ", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), HOST);
+        assert_eq!(program("eval", concat!("--data=", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml runs/digits")), HOST);
+        assert_eq!(program("eval", "--help"), HOST);
+        assert_eq!(program("eval", concat!("--curve ", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), HOST);
         assert_eq!(program("train", "digits"), HOST);
         assert_eq!(program("run", "x.tweedie"), TWIN);
         assert_eq!(program("flash", "x.tweedie --chip RP2040"), FLASHER);

@@ -41,6 +41,21 @@ pub enum Error {
         /// The most.
         most: usize,
     },
+    /// An artifact to be judged by nobody knows which data.
+    #[error(
+        "{}: an artifact does not say what data it learnt; name them with --data, or the run it was exported from with --run",
+        path.display()
+    )]
+    UnknownData {
+        /// The artifact.
+        path: PathBuf,
+    },
+    /// A run that an artifact cannot have come from.
+    #[error("--run {}: its model draws samples of another shape or in other classes than the artifact", run.display())]
+    OtherRun {
+        /// The run folder.
+        run: PathBuf,
+    },
     /// What a device cannot run.
     #[error(transparent)]
     Export(#[from] ExportError),

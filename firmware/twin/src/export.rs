@@ -61,15 +61,7 @@ const COMPARED: usize = 200;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let path = RunFolder::model_in(&arguments.run);
-    if !path.is_file() {
-        let reason = match arguments.run.is_dir() {
-            true => "there is no model.safetensors in it; has it been trained?",
-            false => "there is no such run folder; make one with `cargo xtask train`",
-        };
-        return Err(tweedie_host::Error::NoRun { folder: arguments.run.clone(), reason: reason.to_owned() }.into());
-    }
-    let model = checkpoint::Model::load(&path, &Device::Cpu)?;
+    let model = checkpoint::Model::load(&RunFolder::trained_model(&arguments.run)?, &Device::Cpu)?;
     let settings = arguments.settings(&model.preset.sampling);
     let (data, note) = arguments.data(&model)?;
     progress("calibrating and quantising …");

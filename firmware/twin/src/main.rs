@@ -8,6 +8,7 @@
 //! | [`cli`] | arguments, exit status, one sentence for what went wrong |
 //! | [`export`] | `cargo xtask export` |
 //! | [`sample`] | `cargo xtask sample FILE` |
+//! | [`eval`] | `cargo xtask eval FILE` |
 //! | [`run`] | `cargo xtask run` |
 //! | [`board`] | boards' programs: built, weighed, listened to |
 //! | [`draw`] | samples of an artifact, on every core |
@@ -19,6 +20,7 @@ mod board;
 mod cli;
 mod draw;
 mod error;
+mod eval;
 mod export;
 mod export_text;
 mod run;

@@ -4,9 +4,11 @@ mod untrained;
 
 use std::path::Path;
 use std::process::{Command, Output};
+use tweedie_host::judge::evaluation::{Evaluation, SubjectKind};
 
 fn twin(folder: &Path, line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tweedie-twin")).args(line.split(' ')).current_dir(folder).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tweedie-twin"));
+    command.args(line.split(' ')).current_dir(folder).env("TWEEDIE_CACHE", folder.join("cache")).output().unwrap()
 }
 
 /// A temporary folder with the run `small` and the artifact `small.tweedie`.
@@ -55,6 +57,24 @@ fn samples_are_left_as_pictures_and_arrays() {
 }
 
 #[test]
+fn an_artifact_is_judged_beside_its_run() {
+    let folder = prepared();
+    let output = twin(folder.path(), "eval small.tweedie --run small --count 100 --seeds 2 --json");
+    assert!(output.status.success(), "{output:?}");
+    let evaluation: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(evaluation.subject.kind, SubjectKind::Artifact);
+    let length = std::fs::metadata(folder.path().join("small.tweedie")).unwrap().len();
+    assert_eq!(evaluation.subject.bytes, Some(length));
+    assert_eq!(evaluation.by_steps.len(), 1);
+    assert_eq!((evaluation.by_steps[0].steps, evaluation.by_steps[0].is_default), (5, true));
+    // The same noise in fixed point: all but the same distance.
+    let cost = evaluation.quantisation.unwrap();
+    assert!((cost.frechet_pixels.mean - 1.0).abs() < 0.05 && cost.mean_difference < 0.05, "{cost:?}");
+    let left = folder.path().join("small.eval");
+    assert!(left.join("eval.json").is_file() && left.join("report.html").is_file());
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_sentence() {
     let folder = prepared();
     let path = |name: &str| folder.path().join(name);
@@ -69,6 +89,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
     std::fs::write(path("picture.png"), b"\x89PNG\r\n\x1a\n").unwrap();
     std::fs::create_dir(path("empty")).unwrap();
     untrained::save(&untrained::model(&["training.prediction=eps", "process.max_time=0.9"]), &path("eps"));
+    tweedie_host::npy::write_f32(&path("other.npy"), &[20, 3], &[0.5; 60]).unwrap();
     for (line, part) in [
         ("sample picture.png", "not a Tweedie artifact"),
         ("sample short.tweedie", "cut short"),
@@ -80,6 +101,12 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ("sample small.tweedie --class x", "--class"),
         ("sample small.tweedie --count 0", "at least 1"),
         ("sample small.tweedie --count 99999999999", "10000000"),
+        ("eval none.tweedie", "no such file"),
+        ("eval short.tweedie", "cut short"),
+        ("eval small.tweedie --run empty", "has it been trained?"),
+        ("eval small.tweedie --count 9", "needs more than 64 samples"),
+        ("eval small.tweedie --data other.npy", "--data"),
+        ("eval small.tweedie --steps 4", "--steps"),
         ("export nowhere", "no such run folder"),
         ("export empty", "has it been trained?"),
         ("export eps", "training.prediction=v"),

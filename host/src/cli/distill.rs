@@ -2,6 +2,7 @@
 
 use super::fit::conclude;
 use super::positive;
+use super::trainer::Trainer;
 use crate::checkpoint::Model;
 use crate::device::DeviceName;
 use crate::distill::Rules;
@@ -11,7 +12,7 @@ use crate::process::AnyProcess;
 use crate::run_folder::RunFolder;
 use crate::say::counted;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Make a student that draws in one, two or four steps what a trained model draws in many.
 ///
@@ -75,7 +76,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let device = arguments.device.open()?;
-    let teacher = Model::load(&teacher_file(&arguments.teacher)?, &device)?;
+    let teacher = Model::load(&RunFolder::trained_model(&arguments.teacher)?, &device)?;
     let path = arguments.teacher.canonicalize().map_err(Error::file(&arguments.teacher, "find it"))?;
     if teacher.preset.network.end_level || teacher.description.distilled.is_some() {
         let reason = "this run is itself a student: its few steps have nothing to teach; name the teacher's run";
@@ -117,27 +118,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         config.settings.method,
         folder.path().display()
     );
-    let mut training = match is_begun {
+    let training = match is_begun {
         true => rules.resume(&folder.state(), &config.teacher, &device)?,
         false => rules.begin(&config.teacher, &device)?,
     };
-    let of: usize = teacher.weights.iter().map(|(_, tensor)| tensor.elem_count()).sum();
     let from = if is_begun { format!(", resumed at update {}", training.updates()) } else { String::new() };
-    eprintln!("{} parameters instead of {of}{from}", training.parameter_count());
-    conclude(&mut training, &folder, &config.student, &device, arguments.json)
-}
-
-/// The teacher's model.
-fn teacher_file(run: &Path) -> Result<PathBuf, Error> {
-    let path = RunFolder::model_in(run);
-    if path.is_file() {
-        return Ok(path);
-    }
-    let reason = match run.is_dir() {
-        true => "there is no model.safetensors in it; has it been trained?",
-        false => "there is no such run folder; make one with `cargo xtask train`",
-    };
-    Err(Error::NoRun { folder: run.to_owned(), reason: reason.to_owned() })
+    let (own, of) = (training.parameter_count(), teacher.parameter_count());
+    eprintln!("{own} parameters instead of {of}{from}");
+    conclude(&mut Trainer::Network(Box::new(training)), &folder, &config.student, &device, arguments.json)
 }
 
 impl Arguments {

@@ -1,6 +1,7 @@
 //! What `train` and `distill` share: a training with its progress, and what it leaves.
 
 use super::preview;
+use super::trainer::Trainer;
 use crate::chamfer::Straying;
 use crate::checkpoint::Model;
 use crate::data::mesh;
@@ -9,7 +10,6 @@ use crate::picture::{Depiction, loss_plot};
 use crate::preset::Preset;
 use crate::run_folder::{Metrics, RunFolder};
 use crate::sample::sample;
-use crate::train::Training;
 use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
@@ -19,15 +19,15 @@ use std::time::Instant;
 
 /// Trains to the end, draws the loss and samples into the run folder, and shows them.
 pub fn conclude(
-    training: &mut Training<'_>,
+    trainer: &mut Trainer<'_>,
     folder: &RunFolder,
     preset: &Preset,
     device: &Device,
     json: bool,
 ) -> Result<(), Error> {
-    let parameters = training.parameter_count();
-    let progress = Progress::new(preset.training.steps, training.updates());
-    training.run(folder, |metrics| progress.show(metrics))?;
+    let parameters = trainer.parameter_count();
+    let progress = Progress::new(preset.training.steps, trainer.updates());
+    trainer.run(folder, |metrics| progress.show(metrics))?;
     progress.finish();
 
     let metrics = folder.read_metrics(preset.training.steps)?;

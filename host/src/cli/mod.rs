@@ -2,10 +2,12 @@
 
 mod bench;
 mod distill;
+pub mod eval;
 mod fit;
 pub mod preview;
 mod sample;
 mod train;
+mod trainer;
 
 use crate::error::Error;
 use clap::error::ErrorKind;
@@ -25,6 +27,7 @@ enum Command {
     Train(train::Arguments),
     Distill(distill::Arguments),
     Sample(sample::Arguments),
+    Eval(eval::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -35,7 +38,9 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return fail("a command is needed: train, distill, sample or bench; `cargo xtask help` explains them");
+            return fail(
+                "a command is needed: train, distill, sample, eval or bench; `cargo xtask help` explains them",
+            );
         }
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
         Err(help) => {
@@ -48,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Distill(arguments) => distill::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

@@ -76,15 +76,7 @@ const MOST: u64 = 10_000_000;
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let device = arguments.device.open()?;
-    let path = RunFolder::model_in(&arguments.run);
-    if !path.is_file() {
-        let reason = match arguments.run.is_dir() {
-            true => "there is no model.safetensors in it; has it been trained?",
-            false => "there is no such run folder; make one with `cargo xtask train`",
-        };
-        return Err(Error::NoRun { folder: arguments.run.clone(), reason: reason.to_owned() });
-    }
-    let model = Model::load(&path, &device)?;
+    let model = Model::load(&RunFolder::trained_model(&arguments.run)?, &device)?;
     let depiction = Depiction::of(&model.description.shape);
     let classes = arguments.classes(model.description.classes as u32, depiction)?;
     let settings = arguments.settings(&model.preset.sampling);

@@ -2,6 +2,7 @@
 
 use super::fit::conclude;
 use super::positive;
+use super::trainer::Trainer;
 use crate::data::{self, Dataset};
 use crate::device::DeviceName;
 use crate::distill::settings::DistillationConfig;
@@ -9,7 +10,6 @@ use crate::error::Error;
 use crate::preset::Preset;
 use crate::process::AnyProcess;
 use crate::run_folder::RunFolder;
-use crate::train::Training;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Examples:
   cargo xtask train                                        the embedded digits
+  cargo xtask train digits-mixture                         the same without a neural network: Gaussians, fitted in a second
   cargo xtask train --data faces.npy --out runs/faces      your own array [n, height, width], labels.npy beside it if there are classes
   cargo xtask train --data mnist/                          a folder of IDX files
   cargo xtask train cow                                    points inside the embedded cow: a solid drawn from noise
@@ -34,7 +35,7 @@ Data: `digits` or `cow` (embedded); a folder of IDX files, gzipped or not (train
 `target` is the class; a closed mesh (.off, .obj, .ply), whose inside is filled with points. Bytes are mapped from 0..255 to [-1, 1]; other numbers beyond [-1, 1] from their range, and samples back to it.
 Every setting, with a comment each, stands in host/presets/digits.toml: copy it and pass the copy's path.")]
 pub struct Arguments {
-    /// A built-in preset (digits, cow) or the path of a TOML file
+    /// A built-in preset (digits, digits-mixture, cow) or the path of a TOML file
     #[arg(default_value = "digits")]
     preset: String,
     /// Train on these data instead of the preset's
@@ -82,12 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let data = preset.data.load()?;
     let process = AnyProcess::new(&preset.process)?;
-    let mut training = match &resumed {
-        Some(folder) if folder.state().is_file() => {
-            Training::resume(&folder.state(), &preset, &data, &process, &device)?
-        }
-        _ => Training::begin(&preset, &data, &process, &device)?,
-    };
+    let mut trainer = Trainer::new(&preset, &data, &process, &device, resumed.as_ref())?;
     // Sampling settings are tried before the time is spent.
     crate::sample::check(&preset, &process, &preset.sampling)?;
     let folder = match resumed {
@@ -95,8 +91,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         None => RunFolder::create(&out, &preset.to_toml()?)?,
     };
 
-    eprintln!("{}", introduction(&data, training.parameter_count(), &folder, training.updates()));
-    conclude(&mut training, &folder, &preset, &device, arguments.json)
+    eprintln!("{}", introduction(&data, &trainer, &folder));
+    conclude(&mut trainer, &folder, &preset, &device, arguments.json)
 }
 
 impl Arguments {
@@ -152,17 +148,22 @@ impl Arguments {
     }
 }
 
-fn introduction(data: &Dataset, parameters: usize, folder: &RunFolder, updates: u64) -> String {
+fn introduction(data: &Dataset, trainer: &Trainer<'_>, folder: &RunFolder) -> String {
     let classes = match data.classes {
         0 => "without classes".to_owned(),
         classes => format!("in {classes} classes"),
     };
-    let resumed = if updates > 0 { format!(", resumed at step {updates}") } else { String::new() };
+    let resumed = match trainer.updates() {
+        0 => String::new(),
+        updates => format!(", resumed at step {updates}"),
+    };
     format!(
-        "{}: {} samples of {:?} {classes}; a network of {parameters} parameters, into {}{resumed}",
+        "{}: {} samples of {:?} {classes}; {} of {} parameters, into {}{resumed}",
         data.name,
         data.len(),
         data.shape,
+        trainer.what(),
+        trainer.parameter_count(),
         folder.path().display(),
     )
 }

@@ -54,7 +54,7 @@ pub enum DataError {
     Missing { file: PathBuf },
 
     /// A bare word that is neither a file nor an embedded data set.
-    #[error("{name}: no such file, folder or data set; {}", if *near { format!("did you mean `{nearest}`?") } else { format!("`digits` and `cow` are built in, anything else must be a path") })]
+    #[error("{name}: no such file, folder or data set; {}", if *near { format!("did you mean `{nearest}`?") } else { "`digits` and `cow` are built in, anything else must be a path".to_owned() })]
     UnknownName {
         name: String,
         nearest: &'static str,

@@ -59,8 +59,7 @@ impl<'a> Rules<'a> {
     pub fn student_times(&self, steps: usize) -> Result<Vec<f64>, Error> {
         let mut times = vec![0.0; steps + 1];
         let first = self.student.process.max_time * self.process.horizon();
-        let spacing = Spacing::Exponential { growth: self.settings.bend / steps as f64 };
-        spacing.fill(self.process, first, 0.0, &mut times)?;
+        Spacing::Uniform.fill(self.process, first, 0.0, &mut times)?;
         Ok(times)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::Model;
 use crate::error::Error;
-use crate::preset::{Preset, SolverName, SpacingName, between, merged, names, within};
+use crate::preset::{NetworkKind, Preset, SolverName, SpacingName, between, merged, names, within};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -21,8 +21,6 @@ pub struct DistillationSettings {
     pub blocks: usize,
     /// The teacher's classifier-free guidance.
     pub guidance: f64,
-    /// How much longer the student's steps are at noise than at data.
-    pub bend: f64,
     /// Network evaluations of the teacher.
     pub teacher_steps: usize,
     /// The teacher's trajectories that are learnt from.
@@ -117,7 +115,6 @@ impl DistillationSettings {
         between("distillation.teacher_steps", self.teacher_steps, 2..=1 << 14)?;
         between("distillation.trajectories", self.trajectories, 1..=1 << 30)?;
         within("distillation.guidance", self.guidance, -100.0..=100.0)?;
-        within("distillation.bend", self.bend, 1e-3..=100.0)?;
         within("distillation.intermediate", self.intermediate, 0.0..=1e6)?;
         if self.teacher_steps <= self.steps {
             return Err(format!(
@@ -150,6 +147,8 @@ impl DistillationSettings {
         if self.blocks > 0 {
             network.blocks = self.blocks;
         }
+        // A mixture's student is a network as well.
+        network.kind = NetworkKind::ResidualMlp;
         network.end_level = self.method == Method::AverageVelocity;
         network.hidden = self.hidden;
         if self.hidden == 0 {
@@ -184,8 +183,7 @@ impl DistillationSettings {
         sampling.steps = self.steps;
         sampling.eta = 0.0;
         sampling.guidance = 1.0;
-        sampling.spacing = SpacingName::Exponential;
-        sampling.growth = self.bend / self.steps as f64;
+        sampling.spacing = SpacingName::Uniform;
         let name = format!("the student of {}", teacher.description.data);
         Preset::parse(&name, &preset.to_toml()?, &[])
     }

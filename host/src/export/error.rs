@@ -12,6 +12,11 @@ pub enum ExportError {
         "the model predicts the noise, and a device would have to divide by a vanishing alpha to get x0_hat; train with --set training.prediction=v (or x0)"
     )]
     PredictsNoise,
+    /// The model is a mixture.
+    #[error(
+        "the model is a mixture, and an artifact holds no softmax yet; export a network, such as the preset digits trains"
+    )]
+    Mixture,
     /// A coefficient that 14 fractional bits of 16 cannot hold.
     #[error(
         "step {step} of {steps} needs {name} = {value:.3}, and a device holds coefficients from -2 up to 2; {remedy}"

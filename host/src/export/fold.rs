@@ -34,6 +34,7 @@ pub fn fold(model: &Model, angles: &[Vec<f64>]) -> std::result::Result<Folded, E
     }
     match model.preset.network.kind {
         NetworkKind::ResidualMlp => Ok(residual_mlp(model, angles)?),
+        NetworkKind::Mixture => Err(ExportError::Mixture),
     }
 }
 

@@ -3,9 +3,11 @@
 //! A network sees the state scaled to unit variance, the noise level as an angle
 //! ([`NoiseLevel::angle`](tweedie_core::NoiseLevel::angle)), and a class; which schedule and solver are in use it never learns.
 
+pub mod mixture;
 pub mod parameters;
 pub mod residual_mlp;
 
+pub use mixture::Mixture;
 pub use parameters::{Parameters, Weights};
 pub use residual_mlp::ResidualMlp;
 
@@ -36,6 +38,11 @@ pub fn angle_features(angle: f64, out: &mut [f32]) {
         out[k] = sin as f32;
         out[half + k] = cos as f32;
     }
+}
+
+/// The angle that [`angle_features`] were made of: the sine and cosine of the lowest frequency, which is 1, tell it.
+pub fn angle_of(features: &[f32]) -> f64 {
+    f64::from(features[0]).atan2(f64::from(features[ANGLE_FEATURES / 2]))
 }
 
 /// The features of several angles, one behind the other.
@@ -96,6 +103,9 @@ impl NetworkSettings {
                 blocks: self.blocks,
                 end_level: self.end_level,
             }),
+            NetworkKind::Mixture => {
+                Box::new(Mixture { features, classes, components: self.components, rank: self.rank })
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::RgbImage;
 
-use super::{PictureError, cloud, encode, sheet, traces};
+use super::{PictureError, cloud, png, sheet, traces};
 use crate::atomic_file;
 
 /// A way to draw a batch of samples, chosen by their shape.
@@ -77,7 +77,7 @@ impl Depiction {
     /// # Errors
     /// Those, and the file system's.
     pub fn write(self, path: &Path, samples: &[f32], shape: &[usize], columns: usize) -> Result<(), PictureError> {
-        Ok(atomic_file::write(path, &encode(&self.draw(samples, shape, columns)?)?)?)
+        Ok(atomic_file::write(path, &png(&self.draw(samples, shape, columns)?)?)?)
     }
 }
 

@@ -21,6 +21,7 @@ use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::drawing::DrawingAreaErrorKind;
 
 pub mod animation;
+pub(crate) mod axis;
 pub mod cloud;
 mod depiction;
 pub mod loss_plot;
@@ -88,7 +89,7 @@ fn brightness(pixel: f32) -> Option<u8> {
 }
 
 /// The bytes of a PNG file.
-fn encode(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
+pub(crate) fn png(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
     let (width, height) = picture.dimensions();
     PngEncoder::new(&mut bytes).write_image(picture.as_raw(), width, height, ExtendedColorType::Rgb8)?;
@@ -112,6 +113,6 @@ mod tests {
     #[test]
     fn a_png_decodes_to_the_same_pixels() {
         let picture = RgbImage::from_fn(3, 2, |x, y| image::Rgb([x as u8, y as u8, 77]));
-        assert_eq!(image::load_from_memory(&encode(&picture).unwrap()).unwrap().into_rgb8(), picture);
+        assert_eq!(image::load_from_memory(&png(&picture).unwrap()).unwrap().into_rgb8(), picture);
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::{Rgb, RgbImage};
 
-use super::{NOT_A_NUMBER, PictureError, brightness, encode};
+use super::{NOT_A_NUMBER, PictureError, brightness, png};
 use crate::atomic_file;
 
 /// Pixels between samples and around the sheet.
@@ -40,7 +40,7 @@ const MOST_PIXELS: usize = 1 << 28;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write(path: &Path, samples: &[f32], shape: &[usize], columns: usize) -> Result<(), PictureError> {
-    Ok(atomic_file::write(path, &encode(&draw(samples, shape, columns)?)?)?)
+    Ok(atomic_file::write(path, &png(&draw(samples, shape, columns)?)?)?)
 }
 
 /// Draws the sheet that [`write()`] writes: there are 2 pixels between samples and around all of them.

@@ -87,6 +87,7 @@ impl Case {
             classes: self.classes,
             offset: 0.0,
             scale: 1.0,
+            distilled: None,
         };
         let network = preset.network.build(description.features(), self.classes);
         let fresh = network.initialise(self.weights, &Device::Cpu).unwrap();

@@ -13,7 +13,8 @@ pub fn write_file(path: &Path, shape: &[u16], hidden: usize) {
     let mut dims = [1; 4];
     dims[..shape.len()].copy_from_slice(shape);
     // Every buffer begins at a word.
-    let (hidden_at, output_at) = (pixels.next_multiple_of(4), (pixels.next_multiple_of(4) + hidden).next_multiple_of(4));
+    let (hidden_at, output_at) =
+        (pixels.next_multiple_of(4), (pixels.next_multiple_of(4) + hidden).next_multiple_of(4));
     let mut state = 1_u32;
     let mut weights = |inputs: usize, outputs: usize| {
         let plain: Vec<i8> = (0..inputs * outputs)

@@ -1,8 +1,9 @@
-//! Denoisers in closed form: no training, and the yardsticks for everything that is trained.
+//! One Gaussian: denoiser, probability flow and entropy in closed form.
 
 use crate::NoiseLevel;
 use crate::tensor::{LengthMismatch, check_lengths};
-use libm::{sqrt, tanh};
+use core::f64::consts::{E, PI};
+use libm::{hypot, log, sqrt};
 
 /// Data `x_0 ~ N(mean, diag(variance))`: a single Gaussian in its eigenbasis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Gaussian<'a> {
 impl Gaussian<'_> {
     /// The factor `alpha lambda / (alpha^2 lambda + sigma^2)` by which a deviation shrinks; 0 for a point without noise.
     pub fn gain(lambda: f64, level: NoiseLevel) -> f64 {
-        let total = level.alpha * level.alpha * lambda + level.sigma * level.sigma;
+        let total = total(lambda, level);
         if total > 0.0 { level.alpha * lambda / total } else { 0.0 }
     }
 
@@ -35,23 +36,22 @@ impl Gaussian<'_> {
 
     /// The factor by which the probability flow scales a deviation from the mean on its way between two levels:
     /// `sqrt((alpha_s^2 lambda + sigma_s^2) / (alpha_t^2 lambda + sigma_t^2))`. A sampler with many steps tends to it.
+    ///
+    /// 0 from a point (`lambda = 0`) without noise, where nothing can deviate.
     pub fn flow(lambda: f64, from: NoiseLevel, to: NoiseLevel) -> f64 {
-        let total = |level: NoiseLevel| level.alpha * level.alpha * lambda + level.sigma * level.sigma;
-        sqrt(total(to) / total(from))
+        let deviation = |level: NoiseLevel| hypot(level.alpha * sqrt(lambda), level.sigma);
+        let start = deviation(from);
+        if start > 0.0 { deviation(to) / start } else { 0.0 }
+    }
+
+    /// The differential entropy of `x_t` in nats, `1/2 sum ln(2 pi e (alpha^2 lambda + sigma^2))`: it rises with the noise
+    /// (Theorem 3.1). `-inf` where a coordinate is a point.
+    pub fn entropy(&self, level: NoiseLevel) -> f64 {
+        0.5 * self.variance.iter().map(|&lambda| log(2.0 * PI * E * total(lambda, level))).sum::<f64>()
     }
 }
 
-/// Data `-1` or `+1` with equal chances: `x0_hat = tanh(alpha x_t / sigma^2)` (Example 3.4); the sign of `x_t` without noise.
-///
-/// ```
-/// use tweedie_core::{NoiseLevel, exact::two_point};
-/// // The variance-exploding form of the texts, tanh(x / t^2).
-/// assert_eq!(two_point(0.3, NoiseLevel::new(1.0, 0.5)?), libm::tanh(0.3 / 0.25));
-/// # Ok::<(), tweedie_core::Error>(())
-/// ```
-pub fn two_point(x_t: f64, level: NoiseLevel) -> f64 {
-    if x_t == 0.0 {
-        return 0.0;
-    }
-    tanh(level.alpha * x_t / (level.sigma * level.sigma))
+/// The variance of `x_t` where that of `x_0` is `lambda`: `alpha^2 lambda + sigma^2`.
+pub(super) fn total(lambda: f64, level: NoiseLevel) -> f64 {
+    level.alpha * level.alpha * lambda + level.sigma * level.sigma
 }

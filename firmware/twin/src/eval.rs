@@ -1,0 +1,110 @@
+//! `cargo xtask eval FILE`.
+
+use crate::artifact_file;
+use crate::draw::draw;
+use crate::error::Error;
+use candle_core::Device;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use tweedie_firmware::Model;
+use tweedie_host::checkpoint;
+use tweedie_host::cli::eval::{Options, Prepared, Progress, gallery, leave};
+use tweedie_host::judge::evaluation::{Evaluation, Quantisation, Stated, Subject, SubjectKind, VERSION};
+use tweedie_host::judge::series::Series;
+use tweedie_host::preset::SamplingSettings;
+use tweedie_host::run_folder::RunFolder;
+use tweedie_host::sample::sample;
+
+/// Judge an artifact: its samples, drawn on this machine with the bits of a microcontroller.
+///
+/// Scores are those of `eval RUN`. With --run the float model draws as many samples from the same noise, and what quantisation costs is said.
+/// Files are left beside digits.tweedie in digits.eval (or in --out): eval.json and report.html.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask eval digits.tweedie                    an artifact that draws the embedded digits
+  cargo xtask eval digits.tweedie --run runs/digits  and what quantisation costs
+  cargo xtask eval faces.tweedie --data faces.npy    an artifact of your own data")]
+pub struct Arguments {
+    /// An artifact, as `export` leaves it
+    file: PathBuf,
+    /// The run that it was exported from, to say what quantisation costs
+    #[arg(long, value_name = "RUN")]
+    run: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let (progress, options) = (Progress::default(), &arguments.options);
+    let words = artifact_file::read(&arguments.file)?;
+    let model = artifact_file::parse(&arguments.file, &words)?;
+    let header = *model.header();
+    let shape: Vec<usize> = header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect();
+    let float =
+        arguments.run.as_deref().map(|run| float_model(run, &shape, usize::from(header.classes))).transpose()?;
+    let source = match &float {
+        Some(float) => float.preset.data.source.clone(),
+        None if shape == [8, 8] && header.classes == 10 => "digits".to_owned(),
+        None if options.data.is_some() => String::new(),
+        None => return Err(Error::UnknownData { path: arguments.file.clone() }),
+    };
+    let Prepared { panel, judge, settings, classes, notes } =
+        options.prepare(&source, &shape, usize::from(header.classes), &progress)?;
+
+    progress.show("drawing in fixed point");
+    let asked: Vec<Option<u16>> = classes.iter().map(|&class| (header.classes > 0).then_some(class as u16)).collect();
+    let fixed = Series::of(&panel, &settings, (model.steps(), true), &classes, |seed| drawn(&model, &asked, seed))?;
+    progress.done("drawn in fixed point and scored");
+    let quantisation = match (&float, &arguments.run) {
+        (Some(float), Some(run)) => {
+            progress.show("drawing in floating point");
+            let sampling = SamplingSettings { steps: model.steps(), ..float.preset.sampling.clone() };
+            let of_float = Series::of(&panel, &settings, (model.steps(), true), &classes, |seed| {
+                sample(float, &sampling, &classes, seed, &Device::Cpu)
+            })?;
+            progress.done("drawn in floating point and scored");
+            Some(Quantisation::between(&fixed, of_float, run))
+        }
+        _ => None,
+    };
+    progress.finish();
+    let gallery = gallery(&panel, &classes, std::slice::from_ref(&fixed));
+    let evaluation = Evaluation {
+        format: "evaluation".to_owned(),
+        version: VERSION,
+        subject: Subject {
+            kind: SubjectKind::Artifact,
+            path: arguments.file.clone(),
+            parameters: None,
+            bytes: Some(4 * words.len() as u64),
+            default_steps: model.steps(),
+            sampler: "the artifact's own plan".to_owned(),
+        },
+        data: panel.rows().summary(),
+        settings,
+        judge,
+        real: panel.real().clone(),
+        by_steps: vec![fixed.scores],
+        bound: Stated::Absent("an artifact knows the noise levels of its own steps alone; judge its run".to_owned()),
+        quantisation,
+        notes,
+    };
+    let out = options.out.clone().unwrap_or_else(|| arguments.file.with_extension("eval"));
+    Ok(leave(&out, &evaluation, &gallery, options.json)?)
+}
+
+/// The model in a run folder, if it draws what the artifact draws.
+fn float_model(run: &Path, shape: &[usize], classes: usize) -> Result<checkpoint::Model, Error> {
+    let model = checkpoint::Model::load(&RunFolder::trained_model(run)?, &Device::Cpu)?;
+    if model.description.shape == shape && model.description.classes == classes {
+        return Ok(model);
+    }
+    Err(Error::OtherRun { run: run.to_owned() })
+}
+
+/// Samples in the network's range.
+fn drawn(model: &Model<'_>, classes: &[Option<u16>], seed: u64) -> Result<Vec<f32>, Error> {
+    Ok(draw(model, classes, seed)?.iter().map(|value| value.to_num()).collect())
+}

@@ -1,0 +1,84 @@
+//! A mixture of low-rank Gaussians as a network: its prediction, `x0`, is core's closed form.
+
+use super::{ANGLE_FEATURES, Inputs, Network, Parameters, Weights, angle_of};
+use crate::mixture::Tables;
+use candle_core::{Device, Result, Tensor};
+use tweedie_core::exact::{LowRankMixture, Mixture as _};
+use tweedie_core::schedule::{Process, Schedule};
+
+/// The sizes of a mixture for each class, which [`Fit`](crate::mixture::Fit) learns; gradients are not taken of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mixture {
+    /// Numbers in a sample.
+    pub features: usize,
+    /// Classes; "no class" is the mixture of all of them.
+    pub classes: usize,
+    /// Components for each class.
+    pub components: usize,
+    /// Directions in which a component varies.
+    pub rank: usize,
+}
+
+impl Mixture {
+    fn tables(&self, weights: &dyn Weights) -> Result<Tables> {
+        let table = |name: &str| -> Result<Vec<f64>> {
+            Ok(weights.get(name)?.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
+        };
+        Ok(Tables {
+            weights: table("weights")?,
+            means: table("means")?,
+            bases: table("bases")?,
+            eigenvalues: table("eigenvalues")?,
+            floors: table("floors")?,
+        })
+    }
+
+    /// The mixtures of all classes, and last that of everything together.
+    fn mixtures<'a>(&self, tables: &'a Tables) -> Result<Vec<LowRankMixture<'a>>> {
+        let classes = (0..self.classes).map(|class| class * self.components..(class + 1) * self.components);
+        let all = std::iter::once(0..tables.components());
+        classes.chain(all).map(|range| tables.mixture(range).map_err(candle_core::Error::wrap)).collect()
+    }
+}
+
+impl Network for Mixture {
+    fn weights(&self) -> Vec<(String, Vec<usize>)> {
+        let count = self.classes.max(1) * self.components;
+        let shapes = [
+            ("weights", vec![count]),
+            ("means", vec![count, self.features]),
+            ("bases", vec![count, self.rank, self.features]),
+            ("eigenvalues", vec![count, self.rank]),
+            ("floors", vec![count]),
+        ];
+        shapes.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect()
+    }
+
+    /// # Errors
+    /// Always: a mixture is fitted to data, and nothing stands before that.
+    fn initialise(&self, _seed: u64, _device: &Device) -> Result<Parameters> {
+        candle_core::bail!("a mixture is fitted by expectation maximisation, not trained by gradients")
+    }
+
+    fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
+        let tables = self.tables(weights)?;
+        let mixtures = self.mixtures(&tables)?;
+        let states = inputs.state.flatten_all()?.to_vec1::<f32>()?;
+        let (angles, classes) = (inputs.angle.flatten_all()?.to_vec1::<f32>()?, inputs.class.to_vec1::<u32>()?);
+        let (mut scratch, mut x0_hat) = (vec![0.0; self.rank], vec![0.0; self.features]);
+        let mut output = Vec::with_capacity(states.len());
+        let rows = states.chunks_exact(self.features).zip(angles.chunks_exact(ANGLE_FEATURES)).zip(classes);
+        for ((state, angle), class) in rows {
+            let Some(mixture) = mixtures.get(class as usize) else {
+                candle_core::bail!("the mixture has {} classes, and no class {class}", self.classes);
+            };
+            // Rounding may bring an angle just out of its range.
+            let level =
+                Schedule::Trigonometric.level(angle_of(angle).clamp(0.0, 1.0)).map_err(candle_core::Error::wrap)?;
+            let state: Vec<f64> = state.iter().map(|&x| x.into()).collect();
+            mixture.denoise(&state, level, &mut scratch, &mut x0_hat).map_err(candle_core::Error::wrap)?;
+            output.extend(x0_hat.iter().map(|&x| x as f32));
+        }
+        Tensor::from_vec(output, inputs.state.shape(), inputs.state.device())
+    }
+}
