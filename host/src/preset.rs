@@ -47,6 +47,11 @@ pub struct DataSettings {
 }
 
 impl DataSettings {
+    /// A source whose rows are samples already.
+    pub fn samples_of(source: &str) -> Self {
+        Self { source: source.to_owned(), window: 0, stride: 1 }
+    }
+
     /// The samples: those of the source, or [windows](data::windows) of it.
     ///
     /// # Errors

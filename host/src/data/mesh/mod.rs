@@ -2,7 +2,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `off`, `obj`, `ply` | read a file into a [`Surface`] |
+//! | `off`, `obj`, `ply` | read a file into a surface of triangles |
 //! | `closed` | welds it, and refuses one that leaks or has but one side |
 //! | [`solid`] | tells inside from outside, and draws points inside, evenly |
 //! | `cow` | the embedded solid: a cow of our own, as bones with flesh on them |
