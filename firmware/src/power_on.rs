@@ -10,8 +10,8 @@ use tweedie_core::NoiseSource;
 
 /// A good number of standard deviations to allow. Over 256 numbers a sound source is then refused less than once in a million power-ons.
 pub const DEVIATIONS: u32 = 6;
-/// The fewest numbers in a draw that are worth testing.
-pub const MIN_DIMENSIONS: usize = 32;
+/// The fewest numbers that tell a broken source from a sound one: where a draw holds fewer, several draws make them up.
+pub const MIN_DIMENSIONS: usize = 128;
 /// The most numbers in a draw, so that no sum overflows.
 pub const MAX_DIMENSIONS: usize = 1 << 15;
 
@@ -29,10 +29,11 @@ pub enum Statistic {
     Draws,
 }
 
-/// Draws twice from `source` into the halves of `buffer`, and checks each half, `d` numbers, to within a number of standard deviations.
+/// Draws from `source` into the halves of `buffer`, and checks what each half has held, `d` numbers, to within a number of standard deviations.
 ///
-/// The smallest scale error that is sure to be found is a factor of about `1 +- deviations / sqrt(2 d)`: a third for 6 deviations and 256
-/// numbers (a buffer of 512).
+/// The two halves are filled once, or, if they hold fewer than [`MIN_DIMENSIONS`] numbers, as often as it takes to see so many: the buffer of a tiny
+/// model is enough. The smallest scale error that is sure to be found is a factor of about `1 +- deviations / sqrt(2 d)`: a third for 6 deviations
+/// and 256 numbers (a buffer of 512).
 ///
 /// # Errors
 /// [`PowerOnError`]: the noise is not normal, the buffer is too small or too large, or the source failed.
@@ -42,22 +43,45 @@ pub fn check<N: NoiseSource<FixedTensor>>(
     deviations: u32,
 ) -> Result<(), PowerOnError<N::Error>> {
     let dimensions = buffer.len() / 2;
-    if !(MIN_DIMENSIONS..=MAX_DIMENSIONS).contains(&dimensions) {
+    if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
         return Err(PowerOnError::Dimensions { dimensions });
     }
     let (first, second) = buffer.split_at_mut(dimensions);
     // `split_at_mut` leaves an odd number over.
     let second = &mut second[..dimensions];
-    source.fill_normal(0, FixedTensor::from_mut(first)).map_err(PowerOnError::Noise)?;
-    source.fill_normal(1, FixedTensor::from_mut(second)).map_err(PowerOnError::Noise)?;
-    let d = dimensions as i64;
-    // All with 24 fractional bits; the variance of each sum over d.
-    for half in [&*first, &*second] {
-        within(Statistic::Norm, products(half, half) - (d << 24), 2, d, deviations)?;
-        within(Statistic::Mean, half.iter().map(|z| i64::from(z.to_bits()) << 12).sum(), 1, d, deviations)?;
-        within(Statistic::Neighbours, products(half, half.get(1..).unwrap_or_default()), 1, d, deviations)?;
+    let draws = MIN_DIMENSIONS.div_ceil(dimensions);
+    let mut sums = [Sums::default(), Sums::default()];
+    let mut across = 0;
+    for draw in 0..draws as u32 {
+        source.fill_normal(2 * draw, FixedTensor::from_mut(first)).map_err(PowerOnError::Noise)?;
+        source.fill_normal(2 * draw + 1, FixedTensor::from_mut(second)).map_err(PowerOnError::Noise)?;
+        sums[0].add(first);
+        sums[1].add(second);
+        across += products(first, second);
     }
-    within(Statistic::Draws, products(first, second), 1, d, deviations)
+    let d = (draws * dimensions) as i64;
+    for Sums { squares, numbers, neighbours } in sums {
+        within(Statistic::Norm, squares - (d << 24), 2, d, deviations)?;
+        within(Statistic::Mean, numbers, 1, d, deviations)?;
+        within(Statistic::Neighbours, neighbours, 1, d, deviations)?;
+    }
+    within(Statistic::Draws, across, 1, d, deviations)
+}
+
+/// Sums over the numbers of one half, all with 24 fractional bits.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    squares: i64,
+    numbers: i64,
+    neighbours: i64,
+}
+
+impl Sums {
+    fn add(&mut self, half: &[Q12]) {
+        self.squares += products(half, half);
+        self.numbers += half.iter().map(|z| i64::from(z.to_bits()) << 12).sum::<i64>();
+        self.neighbours += products(half, half.get(1..).unwrap_or_default());
+    }
 }
 
 fn products(a: &[Q12], b: &[Q12]) -> i64 {
@@ -88,7 +112,7 @@ pub enum PowerOnError<E> {
         /// The value, which should be near 0, in thousandths.
         per_mille: i32,
     },
-    /// A draw of too few or too many numbers.
+    /// A draw of no numbers, or of too many.
     Dimensions {
         /// Numbers in half the buffer.
         dimensions: usize,
@@ -112,7 +136,7 @@ impl<E: fmt::Display> fmt::Display for PowerOnError<E> {
                 write!(f, "the source of noise is broken: its {what} is {per_mille} thousandths, and should be near 0")
             }
             Self::Dimensions { dimensions } => {
-                write!(f, "{dimensions} numbers were to be tested; {MIN_DIMENSIONS} to {MAX_DIMENSIONS} can be")
+                write!(f, "{dimensions} numbers were to be tested; 1 to {MAX_DIMENSIONS} can be")
             }
             Self::Noise(error) => error.fmt(f),
         }

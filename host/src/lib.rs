@@ -11,12 +11,14 @@
 //! | [`mod@sample`], [`solver`], [`tensor`] | core's sampler and its solvers over candle tensors |
 //! | [`scheduler_config`] | diffusers' file of a sampler, read and written |
 //! | [`judge`] | how good a model is |
+//! | [`chamfer`] | how far points stray from the solid that they were learnt from |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
 #![deny(missing_docs)]
 
 pub mod atomic_file;
 pub mod batch;
+pub mod chamfer;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;

@@ -2,6 +2,7 @@
 //!
 //! `host/presets/digits.toml` documents every key; a key left out of a user's file keeps the value given there.
 
+use crate::data::{self, DataError, Dataset};
 use crate::error::{Error, did_you_mean};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
@@ -11,9 +12,10 @@ use tweedie_core::loss::Weight;
 use tweedie_core::prediction::Prediction;
 
 /// The presets that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 2] = [
+pub const BUILT_IN: [(&str, &str); 3] = [
     ("digits", include_str!("../presets/digits.toml")),
     ("digits-mixture", include_str!("../presets/digits-mixture.toml")),
+    ("cow", include_str!("../presets/cow.toml")),
 ];
 
 /// Everything about a training.
@@ -36,8 +38,28 @@ pub struct Preset {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSettings {
-    /// A name or a path, as [`data::load`](crate::data::load) takes it.
+    /// A name or a path, as [`data::load`] takes it.
     pub source: String,
+    /// Numbers in a window of a series; 0: the data are samples already.
+    pub window: usize,
+    /// Numbers from one window's beginning to the next one's.
+    pub stride: usize,
+}
+
+impl DataSettings {
+    /// A source whose rows are samples already.
+    pub fn samples_of(source: &str) -> Self {
+        Self { source: source.to_owned(), window: 0, stride: 1 }
+    }
+
+    /// The samples: those of the source, or [windows](data::windows) of it.
+    ///
+    /// # Errors
+    /// As of [`data::load`] and [`data::windows`].
+    pub fn load(&self) -> Result<Dataset, DataError> {
+        let data = data::load(&self.source)?;
+        if self.window == 0 { Ok(data) } else { data::windows(data, self.window, self.stride) }
+    }
 }
 
 /// The section `[process]`.
@@ -429,7 +451,9 @@ impl Preset {
 
     /// Checks the range of every number.
     fn validate(&self) -> Result<(), String> {
-        let Self { process, network, training, sampling, .. } = self;
+        let Self { data, process, network, training, sampling } = self;
+        between("data.window", data.window, 0..=data::MAX_WINDOW)?;
+        between("data.stride", data.stride, 1..=usize::MAX)?;
         between("process.chain_steps", process.chain_steps, 1..=1_000_000)?;
         within("process.min_time", process.min_time, 0.0..=1.0)?;
         within("process.max_time", process.max_time, 0.0..=1.0)?;

@@ -34,12 +34,65 @@ pub fn sample(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
-    model.accepts(settings)?;
-    let process = AnyProcess::new(&model.preset.process)?;
-    let plan = plan_for(&model.preset, &process, settings)?;
-    let queries = Query::along(&plan, &model.preset, &process)?;
-    let job = Job { model, settings, plan: &plan, queries: &queries, thresholding: None, seed, device };
-    job.draw_all(classes)
+    let prepared = Prepared::new(model, settings)?;
+    prepared.job(model, settings, seed, device).draw_all(classes)
+}
+
+/// The states on the way of the same samples: `[steps + 1][classes.len(), features]`, from noise to the samples, each over the norm of its noise
+/// level, `sqrt(alpha^2 + sigma^2)`, so that all are of about unit variance.
+///
+/// # Errors
+/// As of [`sample`].
+pub fn trajectory(
+    model: &Model,
+    settings: &SamplingSettings,
+    classes: &[u32],
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<Vec<f32>>, Error> {
+    let prepared = Prepared::new(model, settings)?;
+    let job = prepared.job(model, settings, seed, device);
+    let parts = job.in_parts(classes, |first, classes| {
+        let (state, noise) = job.begin(first, classes)?;
+        // A tensor shares its numbers, and each step makes a new one.
+        let mut states = vec![(state.clone(), job.plan[0].level.norm())];
+        let samples = job.run(state, noise, classes, &mut |step, state| {
+            if let Some(next) = job.plan.get(step + 1) {
+                states.push((state.clone(), next.level.norm()));
+            }
+        })?;
+        let normalised = |(state, norm): (Tensor, f64)| (state / norm)?.flatten_all()?.to_vec1();
+        let mut states = states.into_iter().map(normalised).collect::<candle_core::Result<Vec<_>>>()?;
+        states.push(samples);
+        Ok(states)
+    })?;
+    let mut states: Vec<Vec<f32>> = vec![Vec::new(); job.plan.len() + 1];
+    for part in parts {
+        states.iter_mut().zip(part).for_each(|(state, part)| state.extend(part));
+    }
+    let length = classes.len() * model.description.features();
+    states.iter_mut().for_each(|state| state.truncate(length));
+    Ok(states)
+}
+
+/// A plan with its questions.
+struct Prepared {
+    plan: Vec<Step>,
+    queries: Vec<Query>,
+}
+
+impl Prepared {
+    fn new(model: &Model, settings: &SamplingSettings) -> Result<Self, Error> {
+        model.accepts(settings)?;
+        let process = AnyProcess::new(&model.preset.process)?;
+        let plan = plan_for(&model.preset, &process, settings)?;
+        let queries = Query::along(&plan, &model.preset, &process)?;
+        Ok(Self { plan, queries })
+    }
+
+    fn job<'a>(&'a self, model: &'a Model, settings: &'a SamplingSettings, seed: u64, device: &'a Device) -> Job<'a> {
+        Job { model, settings, plan: &self.plan, queries: &self.queries, thresholding: None, seed, device }
+    }
 }
 
 /// As [`sample`], but by the plan of a [`SchedulerConfig`](crate::scheduler_config::SchedulerConfig), whatever process the model was trained on: a
@@ -87,7 +140,7 @@ pub fn estimate(
     let job =
         Job { model, settings, plan: &plan, queries: &queries, thresholding: None, seed: 0, device: &Device::Cpu };
     let states = Tensor::from_vec(states, (classes.len(), model.description.features()), &Device::Cpu)?;
-    job.run(states, BatchNoise::new(0, 0), classes)
+    job.run(states, BatchNoise::new(0, 0), classes, &mut |_, _| {})
 }
 
 /// Whether a model of this preset can be sampled by these settings, before time is spent on training it.
@@ -166,32 +219,49 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Samples of all these classes, in parts that threads share.
+    /// Samples of all these classes.
     fn draw_all(&self, classes: &[u32]) -> Result<Vec<f32>, Error> {
+        let parts = self.in_parts(classes, |first, classes| {
+            let (state, noise) = self.begin(first, classes)?;
+            self.run(state, noise, classes, &mut |_, _| {})
+        })?;
+        let length = classes.len() * self.model.description.features();
+        Ok(parts.into_iter().flatten().take(length).collect())
+    }
+
+    /// What `draw` makes of each part of the samples, which threads share: the number of the part's first sample, and its classes. The last part is
+    /// filled up with samples that nobody asked for.
+    fn in_parts<T: Send>(
+        &self,
+        classes: &[u32],
+        draw: impl Fn(usize, &[u32]) -> Result<T, Error> + Sync,
+    ) -> Result<Vec<T>, Error> {
         let rows = if self.device.is_cpu() { ROWS } else { classes.len().max(1) };
         let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
-        let features = self.model.description.features();
         let draw = |(first, wanted): (usize, &[u32])| {
             let mut classes = wanted.to_vec();
             classes.resize(rows, 0);
-            let mut samples = self.draw(first, &classes)?;
-            samples.truncate(wanted.len() * features);
-            Ok(samples)
+            draw(first, &classes)
         };
-        Ok(parts.into_par_iter().map(draw).collect::<Result<Vec<_>, Error>>()?.concat())
+        parts.into_par_iter().map(draw).collect()
     }
 
-    /// Samples `first ..`, of the given classes.
-    fn draw(&self, first: usize, classes: &[u32]) -> Result<Vec<f32>, Error> {
+    /// The initial states of samples `first ..`, as many as classes, and the source of their noise.
+    fn begin(&self, first: usize, classes: &[u32]) -> Result<(Tensor, BatchNoise), Error> {
         let features = self.model.description.features();
         let noise = BatchNoise::new(self.seed, first as u64);
         let start = self.plan[0].level.norm();
-        let state = (noise.normal(0, classes.len(), features, self.device)? * start)?;
-        self.run(state, noise, classes)
+        Ok(((noise.normal(0, classes.len(), features, self.device)? * start)?, noise))
     }
 
-    /// The plan from a state on, `[classes.len(), features]`.
-    fn run(&self, state: Tensor, mut noise: BatchNoise, classes: &[u32]) -> Result<Vec<f32>, Error> {
+    /// The plan from a state on, `[classes.len(), features]`; `watch` sees the state after each step.
+    fn run(
+        &self,
+        state: Tensor,
+        mut noise: BatchNoise,
+        classes: &[u32],
+        watch: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Vec<f32>, Error> {
         let blank = CandleTensor(state.clone());
         let mut x0_hats = vec![blank.clone(); plan::history(self.plan)];
         let mut x0_hats: Vec<&mut CandleTensor> = x0_hats.iter_mut().collect();
@@ -203,14 +273,15 @@ impl Job<'_> {
         let clip = if self.settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None };
         let mut x = CandleTensor(state);
         // Candle's coefficients are f64, as a plan's are.
-        sampler::run(self.plan, clip, &mut x, &mut workspace, &mut denoiser, &mut noise, |_, _, _| {}).map_err(
-            |error| match error {
-                SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
-                    Error::Candle(error)
-                }
-                other => Error::Argument(other.to_string()),
-            },
-        )?;
+        sampler::run(self.plan, clip, &mut x, &mut workspace, &mut denoiser, &mut noise, |StepId(step), state, _| {
+            watch(step, &state.0);
+        })
+        .map_err(|error| match error {
+            SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
+                Error::Candle(error)
+            }
+            other => Error::Argument(other.to_string()),
+        })?;
         Ok(x.0.flatten_all()?.to_vec1()?)
     }
 }

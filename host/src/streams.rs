@@ -12,6 +12,8 @@ pub const ORDER: u64 = 3 << 60;
 pub const TRAJECTORIES: u64 = 4 << 60;
 /// The first components of a mixture: one stream for each class.
 pub const SEEDING: u64 = 5 << 60;
+/// Points inside a solid.
+pub const POINTS: u64 = 7 << 60;
 /// Which rows of the data a growing subset takes first.
 pub const SUBSET: u64 = 9 << 60;
 

@@ -318,6 +318,37 @@ fn damaged_models() {
     succeed(sample());
 }
 
+/// Solids that are none, and series that are too short.
+#[test]
+fn meshes_and_series() {
+    let place = Place::new();
+    let tetrahedron = "OFF 4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n";
+    let open = tetrahedron.replace("4 4 6", "4 3 6").replace("3 1 2 3\n", "");
+    let ply = "ply\nformat binary_little_endian 1.0\nelement vertex 3\nproperty float x\nend_header\n";
+    for (name, content, culprits) in [
+        ("open.off", open.as_str(), ["open.off: the mesh leaks: 3 of its edges", "close the holes"]),
+        ("cut.off", &tetrahedron[..tetrahedron.len() - 8], ["cut.off", "the file ends where a face should stand"]),
+        ("far.off", &tetrahedron.replace("3 0 ", "3 9 "), ["names vertex 9 (counted from 0)", "there are 4"]),
+        ("word.obj", "v 1 2 three\n", ["word.obj: line 1", "`v` and three numbers"]),
+        ("cloud.obj", "v 1 2 3\n", ["cloud.obj", "no faces"]),
+        ("thin.ply", ply, ["thin.ply", "x, y and z"]),
+        ("other.ply", "solid cube", ["other.ply: line 1", "expected ply"]),
+    ] {
+        let file = place.file(name, content);
+        place.training_refused(&["cow", "--data", &file], &culprits);
+    }
+    place.training_refused(&["cow", "--data", "none.off"], &["none.off: no such file or folder"]);
+    place.training_refused(&["--data", "cows"], &["cows", "did you mean `cow`?"]);
+    place.training_refused(&["cows"], &["cows: no such preset or file; did you mean `cow`?"]);
+
+    let series = place.file("series.csv", "0.1\n0.2\n0.3\n0.4\n");
+    place.training_refused(&["--data", &series, "--window", "5"], &["a window of 5", "series, which has 4 numbers"]);
+    place.training_refused(&["--data", &series, "--window", "0"], &["--window", "at least 1"]);
+    place.training_refused(&["--data", &series, "--window", "70000"], &["data.window = 70000", "at most 16384"]);
+    place.training_refused(&["--data", &series, "--stride", "2"], &["--stride", "--window"]);
+    place.training_refused(&["--window", "8"], &["one series without classes", "1347 samples of shape [8, 8]"]);
+}
+
 /// Files may grow to 60 KiB and no further: the model fits, the state does not.
 #[cfg(unix)]
 #[test]

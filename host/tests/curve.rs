@@ -1,6 +1,5 @@
 //! `tweedie eval --curve` as a person calls it: the turn from copies to new samples, what is left on disk, and what is refused.
 
-#[allow(dead_code)]
 mod program;
 
 use program::{names, succeed, tweedie};

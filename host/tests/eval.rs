@@ -1,6 +1,5 @@
 //! `tweedie eval` as a person calls it: what it leaves, what it says, and one sentence for whatever is wrong.
 
-#[allow(dead_code)]
 mod program;
 
 use program::{names, small_training, succeed, tweedie};

@@ -2,7 +2,6 @@
 
 #![allow(missing_docs)]
 
-#[allow(dead_code)] // Each test file uses its share.
 mod program;
 
 use program::{names, succeed, tweedie};

@@ -12,7 +12,7 @@ use tweedie_host::data::Dataset;
 use tweedie_host::preset::{Preset, SamplingSettings, SolverName, SpacingName, VarianceName};
 use tweedie_host::process::AnyProcess;
 use tweedie_host::run_folder::RunFolder;
-use tweedie_host::sample::{plan_for, sample, sample_scheduled};
+use tweedie_host::sample::{plan_for, sample, sample_scheduled, trajectory};
 use tweedie_host::scheduler_config::SchedulerConfig;
 use tweedie_host::train::Training;
 
@@ -71,6 +71,22 @@ fn a_sample_does_not_depend_on_its_company() {
     let differing: Vec<usize> = (0..300).filter(|i| others[i * 64..][..64] != many[i * 64..][..64]).collect();
     assert_eq!(differing, [200], "a class of one sample changed others");
     assert_ne!(draw(model(), &noisy(), 1, 5).unwrap(), many[..64]);
+}
+
+#[test]
+fn a_trajectory_goes_from_noise_to_the_samples() {
+    let classes: Vec<u32> = (0..130).map(|i| i % 10).collect();
+    let states = trajectory(model(), &noisy(), &classes, 4, &Device::Cpu).unwrap();
+    assert_eq!(states.len(), 7);
+    assert_eq!(states[6], draw(model(), &noisy(), 130, 4).unwrap());
+    let mut noise = [0.0_f32; 64];
+    tweedie_core::noise::NoiseStream::new(4, 129).fill(0, &mut noise);
+    for (z, expected) in states[0][129 * 64..].iter().zip(&noise) {
+        assert!((z - expected).abs() < 1e-6, "{z} instead of {expected}");
+    }
+    // Less noise after every step: neighbouring states are alike, the ends are not.
+    let apart = |a: usize, b: usize| -> f32 { states[a].iter().zip(&states[b]).map(|(a, b)| (a - b).powi(2)).sum() };
+    assert!((0..6).all(|step| apart(step, step + 1) < 0.8 * apart(0, 6)));
 }
 
 #[test]

@@ -16,9 +16,14 @@ use board::machines::{MACHINES, Machine};
 use board::{ModelFile, request};
 use tweedie_firmware::{Model, sample};
 
+/// A model of images.
 fn model(name: &str, hidden: usize) -> ModelFile {
+    model_of(name, &[8, 8], hidden)
+}
+
+fn model_of(name: &str, shape: &[u16], hidden: usize) -> ModelFile {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("boards-{name}.tweedie"));
-    small_model::write_file(&path, hidden);
+    small_model::write_file(&path, shape, hidden);
     ModelFile::open(&path).expect("an artifact")
 }
 
@@ -82,6 +87,32 @@ fn a_request_is_obeyed_and_a_wrong_one_refused() {
     for wrong in ["7:3:2", "x:0:1:none", "7:0:1:9"] {
         let error = emulate(&program, machine, wrong).expect_err(wrong);
         assert!(matches!(error, EmulatorError::GaveUp(_)), "{wrong}: {error}");
+    }
+}
+
+/// A model of points has less scratch than the test of the noise source wants numbers, which are then drawn by and by.
+#[test]
+fn a_model_of_three_numbers_is_drawn_too() {
+    let model = model_of("points", &[3], 6);
+    let words: Vec<u32> = std::fs::read(&model.path)
+        .expect("a file")
+        .chunks_exact(4)
+        .map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        .collect();
+    let here = Model::parse(&words).expect("an artifact");
+    let mut scratch = vec![0; here.scratch_words()];
+    assert!(2 * scratch.len() < 32, "{} words", scratch.len());
+    for machine in MACHINES.iter().filter(|machine| ["m0", "m4"].contains(&machine.name)) {
+        let program = build(&model, machine).expect("it fits");
+        let run = emulate(&program, machine, &request(5, 20, None, 3)).expect("it runs");
+        let points: HashSet<_> = run.samples.iter().map(|sample| &sample.bits).collect();
+        assert_eq!(points.len(), 20);
+        for there in &run.samples {
+            let class = u16::try_from(there.class).ok();
+            let bits = sample(&here, &mut scratch, 5, there.number, class, |_| {}).expect("a sample");
+            let bits: Vec<_> = bits.iter().map(|value| value.to_bits()).collect();
+            assert_eq!(there.bits, bits, "sample {} on {}", there.number, machine.name);
+        }
     }
 }
 

@@ -36,7 +36,7 @@ const STUDENT: [Figures; 5] = [
 ];
 
 /// The figures of a model of that name, and its bytes; every sample makes so many multiply-accumulates.
-fn measure(name: &str, multiply_accumulates: usize) -> (Vec<Figures>, u64) {
+fn measure(name: &str, multiply_accumulates: u64) -> (Vec<Figures>, u64) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/examples").join(name);
     let model = ModelFile::open(&path.canonicalize().expect("the example model")).expect("an artifact");
     assert_eq!(model.multiply_accumulates().expect("an artifact"), multiply_accumulates);

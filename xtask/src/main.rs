@@ -34,6 +34,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask sample runs/digits --class 3 --count 16", "draw sixteen threes"),
     ("cargo xtask distill runs/digits", "make a student that draws in two steps, with two fifths of the weights"),
     ("cargo xtask eval runs/digits", "how good is it, and does it copy?"),
+    ("cargo xtask train cow", "points inside a cow, drawn from noise"),
     ("cargo xtask train --help", "how to train on your own data"),
     ("cargo xtask export runs/digits -o digits.tweedie", "make an artifact for microcontrollers"),
     ("cargo xtask run digits.tweedie --machine m4", "draw with it on an emulated Cortex-M4"),

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 fn model(hidden: usize) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("flasher-{hidden}.tweedie"));
     if !path.exists() {
-        small_model::write_file(&path, hidden);
+        small_model::write_file(&path, &[8, 8], hidden);
     }
     path
 }

@@ -11,7 +11,7 @@ use tweedie_host::checkpoint;
 use tweedie_host::cli::eval::{Options, Prepared, Progress, gallery, leave};
 use tweedie_host::judge::evaluation::{Evaluation, Quantisation, Stated, Subject, SubjectKind, VERSION};
 use tweedie_host::judge::series::Series;
-use tweedie_host::preset::SamplingSettings;
+use tweedie_host::preset::{DataSettings, SamplingSettings};
 use tweedie_host::run_folder::RunFolder;
 use tweedie_host::sample::sample;
 
@@ -44,14 +44,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let shape: Vec<usize> = header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect();
     let float =
         arguments.run.as_deref().map(|run| float_model(run, &shape, usize::from(header.classes))).transpose()?;
-    let source = match &float {
-        Some(float) => float.preset.data.source.clone(),
-        None if shape == [8, 8] && header.classes == 10 => "digits".to_owned(),
-        None if options.data.is_some() => String::new(),
+    let own = match &float {
+        Some(float) => float.preset.data.clone(),
+        None if shape == [8, 8] && header.classes == 10 => DataSettings::samples_of("digits"),
+        None if options.data.is_some() => DataSettings::samples_of(""),
         None => return Err(Error::UnknownData { path: arguments.file.clone() }),
     };
     let Prepared { panel, judge, settings, classes, notes } =
-        options.prepare(&source, &shape, usize::from(header.classes), &progress)?;
+        options.prepare(&own, &shape, usize::from(header.classes), &progress)?;
 
     progress.show("drawing in fixed point");
     let asked: Vec<Option<u16>> = classes.iter().map(|&class| (header.classes > 0).then_some(class as u16)).collect();

@@ -10,9 +10,9 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use tweedie_firmware::Model;
 use tweedie_host::checkpoint;
-use tweedie_host::data::{self, Dataset};
+use tweedie_host::data::Dataset;
 use tweedie_host::export::{Export, export};
-use tweedie_host::preset::{SamplingSettings, SolverName, SpacingName};
+use tweedie_host::preset::{DataSettings, SamplingSettings, SolverName, SpacingName};
 use tweedie_host::run_folder::RunFolder;
 use tweedie_host::{atomic_file, sample};
 
@@ -154,13 +154,14 @@ impl Arguments {
     /// The data to calibrate on; those of the training may have gone since, and a note then says so.
     fn data(&self, model: &checkpoint::Model) -> Result<(Option<Dataset>, Option<String>), Error> {
         if let Some(source) = &self.data {
-            let data = data::load(source).map_err(tweedie_host::Error::from)?;
+            let settings = DataSettings { source: source.clone(), ..model.preset.data.clone() };
+            let data = settings.load().map_err(tweedie_host::Error::from)?;
             return Ok((Some(data), None));
         }
         let fits = |data: &Dataset| {
             data.shape == model.description.shape && data.classes == model.description.classes && !data.is_empty()
         };
-        let reason = match data::load(&model.preset.data.source) {
+        let reason = match model.preset.data.load() {
             Ok(data) if fits(&data) => return Ok((Some(data), None)),
             Ok(_) => format!("{} has changed since the training", model.preset.data.source),
             Err(error) => error.to_string(),

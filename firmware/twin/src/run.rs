@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tweedie_core::artifact::{Header, STATE_FRACTION};
+use tweedie_host::cli::preview;
 use tweedie_host::data::Scaling;
 use tweedie_host::npy;
 use tweedie_host::picture::terminal::{Style, rows};
-use tweedie_host::picture::{PictureError, sheet};
+use tweedie_host::picture::{Depiction, PictureError};
 
 use crate::board::build::{Build, BuildError};
 use crate::board::emulator::{self, EmulatorError, Run};
@@ -35,9 +36,9 @@ pub struct Arguments {
     /// m0, m3, m4, m7 or m33
     #[arg(long, value_name = "NAME", default_value = "m4", value_parser = machine)]
     machine: &'static Machine,
-    /// How many samples
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    /// How many samples [default: 16; 256 points]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
     /// Only this class [default: all in turn]
     #[arg(long, value_name = "C")]
     class: Option<u16>,
@@ -105,18 +106,26 @@ pub fn run(arguments: &Arguments) -> Result<(), RunError> {
     let program = Build::emulated(arguments.machine).run(&model.path)?;
     let image = Image::read(&program, model.artifact()?.bytes() as u64)?;
 
-    let wanted = request(arguments.seed, arguments.count, arguments.class, header.classes);
-    let mut show = |sample: &Sample| match arguments.json {
-        true => Ok(()),
-        false => show(&header, sample),
+    let dims = dims(&header);
+    let depiction = Depiction::of(&dims);
+    let count = arguments.count.unwrap_or(if depiction == Depiction::Cloud { 256 } else { 16 });
+    let wanted = request(arguments.seed, count, arguments.class, header.classes);
+    let mut show = |sample: &Sample| match (arguments.json, depiction) {
+        // A point alone shows nothing.
+        (true, _) | (_, Depiction::Cloud) => Ok(()),
+        (false, Depiction::Traces) => show_curve(&dims, sample),
+        (false, Depiction::Sheet) => show(&header, sample),
     };
     let Run { samples, scratch } = emulator::run(&program, arguments.machine, &wanted, &mut show)?;
-    let expected = samples.len() as u64 == arguments.count && samples.iter().all(|s| s.bits.len() == header.features());
+    let expected = samples.len() as u64 == count && samples.iter().all(|s| s.bits.len() == header.features());
     if !expected {
         return Err(RunError::Incomplete(samples.len()));
     }
     let out = arguments.out.clone().unwrap_or_else(|| arguments.file.with_extension(name));
-    save(&out, &header, &samples)?;
+    let values = save(&out, &header, &samples)?;
+    if depiction == Depiction::Cloud && !arguments.json {
+        preview::print(&dims, &values, &[]);
+    }
     let ticks = samples.iter().map(|sample| sample.ticks).sum::<u64>() as f64 / samples.len() as f64;
     let instructions = ticks * f64::from(tick) / 1000.0;
     let figures = Figures {
@@ -135,26 +144,41 @@ fn normalised(bits: i16) -> f32 {
     f32::from(bits) / (1 << STATE_FRACTION) as f32
 }
 
+/// The shape of a sample.
+fn dims(header: &Header) -> Vec<usize> {
+    header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect()
+}
+
+fn show_curve(dims: &[usize], sample: &Sample) -> io::Result<()> {
+    let values: Vec<_> = sample.bits.iter().map(|&bits| normalised(bits)).collect();
+    preview::print(dims, &values, &[label(sample)]);
+    io::stdout().flush()
+}
+
+fn label(sample: &Sample) -> String {
+    match sample.class {
+        -1 => format!("sample {}", sample.number),
+        class => format!("sample {}, class {class}", sample.number),
+    }
+}
+
 fn show(header: &Header, sample: &Sample) -> io::Result<()> {
     let (height, width) = match header.rank {
         0 | 1 => (1, header.features()),
         rank => (usize::from(header.dims[usize::from(rank) - 2]), usize::from(header.dims[usize::from(rank) - 1])),
     };
-    let label = match sample.class {
-        -1 => format!("sample {}", sample.number),
-        class => format!("sample {}, class {class}", sample.number),
-    };
     let values: Vec<_> = sample.bits.iter().map(|&bits| normalised(bits)).collect();
-    let text = rows(&values, 1, height, width, &[label], 80, Style::of_standard_output());
+    let text = rows(&values, 1, height, width, &[label(sample)], 80, Style::of_standard_output());
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
 }
 
-fn save(folder: &Path, header: &Header, samples: &[Sample]) -> Result<(), RunError> {
+/// Leaves the files, and returns the samples in the network's range.
+fn save(folder: &Path, header: &Header, samples: &[Sample]) -> Result<Vec<f32>, RunError> {
     fs::create_dir_all(folder)?;
-    let mut shape = vec![samples.len()];
-    shape.extend(header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)));
+    let dims = dims(header);
+    let shape = [&[samples.len()], dims.as_slice()].concat();
     let bits: Vec<i16> = samples.iter().flat_map(|sample| sample.bits.iter().copied()).collect();
     let values: Vec<f32> = bits.iter().map(|&bits| normalised(bits)).collect();
     let scaling = Scaling { offset: header.offset, scale: header.scale };
@@ -166,7 +190,8 @@ fn save(folder: &Path, header: &Header, samples: &[Sample]) -> Result<(), RunErr
         npy::write_i64(&folder.join("labels.npy"), &[labels.len()], &labels)?;
     }
     let columns = if header.classes > 1 { usize::from(header.classes) } else { 16 };
-    Ok(sheet::write(&folder.join("samples.png"), &values, &shape, columns)?)
+    Depiction::of(&dims).write(&folder.join("samples.png"), &values, &shape, columns)?;
+    Ok(values)
 }
 
 fn report(arguments: &Arguments, figures: &Figures, out: &Path) {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use tweedie_host::cli::preview;
 use tweedie_host::data::Scaling;
-use tweedie_host::picture::sheet;
+use tweedie_host::picture::Depiction;
 use tweedie_host::say::counted;
 use tweedie_host::{atomic_file, npy};
 
@@ -26,7 +26,7 @@ Examples:
 pub struct Arguments {
     /// An artifact, as `export` leaves it
     file: PathBuf,
-    /// How many samples [default: 16 of one class, else 10 of each]
+    /// How many samples [default: 16 of one class, else 10 of each; 4096 points]
     #[arg(long, value_name = "N", value_parser = positive)]
     count: Option<usize>,
     /// Only this class [default: all in turn]
@@ -45,8 +45,7 @@ pub struct Arguments {
 
 /// The most samples drawn by one call, as of the host.
 const MOST: usize = 10_000_000;
-/// Samples on the sheet, and on the terminal.
-const ON_SHEET: usize = 400;
+/// Samples on the terminal.
 const ON_TERMINAL: usize = 40;
 
 /// Runs the command.
@@ -54,7 +53,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let words = artifact_file::read(&arguments.file)?;
     let model = artifact_file::parse(&arguments.file, &words)?;
     let header = *model.header();
-    let classes = arguments.classes(header.classes)?;
+    let dims: Vec<usize> = header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect();
+    let depiction = Depiction::of(&dims);
+    let classes = arguments.classes(header.classes, depiction)?;
     let begun = Instant::now();
     let raw = draw(&model, &classes, arguments.seed)?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -62,15 +63,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let out = arguments.out.clone().unwrap_or_else(|| arguments.file.with_extension("samples"));
     std::fs::create_dir_all(&out).map_err(tweedie_host::Error::file(&out, "make the folder"))?;
     let samples: Vec<f32> = raw.iter().map(|value| value.to_num()).collect();
-    let dims: Vec<usize> = header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect();
-    let shaped = |count: usize| [&[count], dims.as_slice()].concat();
-    let shown = classes.len().min(ON_SHEET);
+    let shape = [&[classes.len()], dims.as_slice()].concat();
     let columns = if arguments.class.is_none() && header.classes > 1 { usize::from(header.classes) } else { 16 };
-    sheet::write(&out.join("samples.png"), &samples[..shown * model.features()], &shaped(shown), columns)?;
+    depiction.write(&out.join("samples.png"), &samples, &shape, columns)?;
     let scaling = Scaling { offset: header.offset, scale: header.scale };
     let units: Vec<f32> = samples.iter().map(|&value| scaling.to_units(value)).collect();
     let bits: Vec<i16> = raw.iter().map(|value| value.to_bits()).collect();
-    let shape = shaped(classes.len());
     npy::write_f32(&out.join("samples.npy"), &shape, &units).map_err(Error::Write)?;
     npy::write_i16(&out.join("samples.raw.npy"), &shape, &bits).map_err(Error::Write)?;
     if header.classes > 0 {
@@ -98,12 +96,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
 }
 
 impl Arguments {
-    fn classes(&self, classes: u16) -> Result<Vec<Option<u16>>, Error> {
+    fn classes(&self, classes: u16, depiction: Depiction) -> Result<Vec<Option<u16>>, Error> {
         let count = match (self.count, self.class) {
             (Some(count), _) if count > MOST => return Err(Error::Count { count, most: MOST }),
             (Some(count), _) => count,
             (None, Some(_)) => 16,
-            (None, None) => 10 * usize::from(classes.max(10)),
+            (None, None) => depiction.good_count(usize::from(classes)),
         };
         match self.class {
             Some(class) if classes == 0 => {

@@ -4,7 +4,6 @@ use super::fit::conclude;
 use super::positive;
 use super::trainer::Trainer;
 use crate::checkpoint::Model;
-use crate::data;
 use crate::device::DeviceName;
 use crate::distill::Rules;
 use crate::distill::settings::{DistillationConfig, DistillationSettings, Method};
@@ -93,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         None => config,
     };
     let process = AnyProcess::new(&teacher.preset.process)?;
-    let data = data::load(&teacher.preset.data.source)?;
+    let data = teacher.preset.data.load()?;
     if data.shape != teacher.description.shape || data.classes != teacher.description.classes {
         let reason = "the data that this model was trained on have another shape or other classes now; restore them";
         return Err(Error::NoRun { folder: arguments.teacher.clone(), reason: reason.to_owned() });

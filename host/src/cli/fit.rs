@@ -2,9 +2,11 @@
 
 use super::preview;
 use super::trainer::Trainer;
+use crate::chamfer::Straying;
 use crate::checkpoint::Model;
+use crate::data::mesh;
 use crate::error::Error;
-use crate::picture::{loss_plot, sheet};
+use crate::picture::{Depiction, loss_plot};
 use crate::preset::Preset;
 use crate::run_folder::{Metrics, RunFolder};
 use crate::sample::sample;
@@ -12,6 +14,7 @@ use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Instant;
 
 /// Trains to the end, draws the loss and samples into the run folder, and shows them.
@@ -31,16 +34,19 @@ pub fn conclude(
     let seconds = metrics.last().map_or(0.0, |m| m.seconds);
     draw_loss(folder, preset, &metrics)?;
     let model = Model::load(&folder.model(), device)?;
-    let classes = classes_in_turn(&model, 10 * model.description.classes.max(10));
+    let depiction = Depiction::of(&model.description.shape);
+    let classes = classes_in_turn(&model, depiction.good_count(model.description.classes));
     let drawing = Instant::now();
     let samples = sample(&model, &preset.sampling, &classes, 0, device)?;
     let drawing = drawing.elapsed().as_secs_f64();
     let shape: Vec<usize> = [classes.len()].into_iter().chain(model.description.shape.iter().copied()).collect();
-    sheet::write(&folder.path().join("samples.png"), &samples, &shape, model.description.classes.max(10))?;
+    depiction.write(&folder.path().join("samples.png"), &samples, &shape, model.description.classes.max(10))?;
+    let straying = straying(preset, depiction, &samples)?;
     if json {
         let summary = serde_json::json!({
             "run": folder.path(), "steps": preset.training.steps, "parameters": parameters,
             "seconds": seconds, "loss": metrics.last().map(|m| m.loss),
+            "chamfer": straying.map(|straying| serde_json::json!({"samples": straying.samples, "fresh": straying.fresh})),
         });
         crate::say!("{summary}");
     } else {
@@ -54,10 +60,27 @@ pub fn conclude(
             classes.len(),
             folder.path().join("samples.png").display(),
         );
-        let class = if model.description.classes > 0 { " --class 3" } else { "" };
-        crate::say!("next: cargo xtask sample {}{class} --count 16", folder.path().display());
+        if let Some(straying) = straying {
+            crate::say!(
+                "one-sided Chamfer distance {:.4}, {:.2} times that of fresh points inside the solid",
+                straying.samples,
+                straying.ratio()
+            );
+        }
+        let class = if model.description.classes > 0 { " --class 3 --count 16" } else { "" };
+        crate::say!("next: cargo xtask sample {}{class}", folder.path().display());
     }
     Ok(())
+}
+
+/// How far the samples stray from the solid that they were learnt from, if it was one.
+fn straying(preset: &Preset, depiction: Depiction, samples: &[f32]) -> Result<Option<Straying>, Error> {
+    let source = &preset.data.source;
+    if depiction != Depiction::Cloud {
+        return Ok(None);
+    }
+    let solid = mesh::load(source)?;
+    Ok(solid.map(|solid| Straying::of(samples, &solid, Path::new(source))).transpose()?)
 }
 
 /// Classes 0, 1, 2, … in turn; "none" for a model without classes.

@@ -1,20 +1,35 @@
 //! Samples on the terminal.
 
 use crate::picture::terminal::{Style, rows};
+use crate::picture::traces::curve;
+use crate::picture::{Depiction, cloud};
 use std::io::IsTerminal;
 
-/// Draws the samples that `labels` name, as many as there are labels (empty ones for samples without a class); nothing for samples that are no
-/// grey image. `shape` is that of one sample, `samples` holds them in [-1, 1] one after the other.
+/// A side of each view of a cloud, in pixels, which the terminal halves.
+const CLOUD: usize = 64;
+/// Width and height of a curve.
+const CURVE: (usize, usize) = (32, 14);
+
+/// Draws the samples that `labels` name, as many as there are labels (empty ones for samples without a class), or all of them where they are
+/// points; nothing for vectors and for images in colour. `shape` is that of one sample, `samples` holds them in [-1, 1] one after the other.
 pub fn print(shape: &[usize], samples: &[f32], labels: &[String]) {
-    let (h, w) = match *shape {
-        [h, w] | [1, h, w] => (h, w),
-        _ => return,
-    };
-    let count = labels.len().min(samples.len() / (h * w).max(1));
-    let labels = if labels.iter().all(String::is_empty) { &[] } else { labels };
     let style = Style::of_standard_output();
-    let text = rows(&samples[..count * h * w], count, h, w, labels, columns(style, w), style);
-    crate::say!("{}", text.trim_end());
+    let show = |images: &[f32], (h, w): (usize, usize), labels: &[String]| {
+        let count = images.len() / (h * w);
+        crate::say!("{}", rows(images, count, h, w, labels, columns(style, w), style).trim_end());
+    };
+    let size = shape.iter().product::<usize>().max(1);
+    let samples_of = |count: usize| &samples[..count.min(samples.len() / size) * size];
+    let labels_shown = if labels.iter().all(String::is_empty) { &[] } else { labels };
+    match (Depiction::of(shape), shape) {
+        (Depiction::Cloud, _) => show(&cloud::views(samples, CLOUD).concat(), (CLOUD, CLOUD), &[]),
+        (Depiction::Traces, _) => {
+            let curves = samples_of(labels.len()).chunks_exact(size).flat_map(|values| curve(values, CURVE.0, CURVE.1));
+            show(&curves.collect::<Vec<_>>(), (CURVE.1, CURVE.0), labels_shown);
+        }
+        (Depiction::Sheet, &[h, w] | &[1, h, w]) => show(samples_of(labels.len()), (h, w), labels_shown),
+        (Depiction::Sheet, _) => {}
+    }
 }
 
 /// The terminal's width, or enough for ten images where there is none.

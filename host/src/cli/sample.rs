@@ -6,10 +6,10 @@ use crate::checkpoint::Model;
 use crate::device::DeviceName;
 use crate::error::Error;
 use crate::npy;
-use crate::picture::sheet;
+use crate::picture::{Depiction, animation};
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
 use crate::run_folder::RunFolder;
-use crate::sample::{sample, sample_scheduled};
+use crate::sample::{sample, sample_scheduled, trajectory};
 use crate::say::counted;
 use crate::scheduler_config::SchedulerConfig;
 use clap::Args;
@@ -29,12 +29,13 @@ Examples:
   cargo xtask sample runs/digits --solver ddpm --steps 50  ancestral sampling
   cargo xtask sample runs/digits --solver dpm++2m --steps 8 --spacing log-snr
                                                            a solver of second order, in few evaluations
-  cargo xtask sample runs/digits --guidance 2              exaggerate the class")]
+  cargo xtask sample runs/digits --guidance 2              exaggerate the class
+  cargo xtask sample runs/cow --animate cow.png            watch the points gather")]
 pub struct Arguments {
     /// A run folder, as `train` leaves it; or the file of an artifact, as `export` does (see sample FILE --help)
     #[arg(value_name = "RUN|FILE")]
     run: PathBuf,
-    /// How many samples [default: 16 of one class, else 10 of each]
+    /// How many samples [default: 16 of one class, else 10 of each; 4096 points]
     #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     count: Option<u64>,
     /// Only this class [default: all in turn]
@@ -71,6 +72,9 @@ pub struct Arguments {
     /// Where to leave the files [default: RUN/samples]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Also leave an animated PNG of the steps from noise to samples: the states, each over the norm of its noise level
+    #[arg(long, value_name = "FILE", conflicts_with = "scheduler")]
+    animate: Option<PathBuf>,
     /// Print a summary as JSON on standard output instead of samples
     #[arg(long)]
     json: bool,
@@ -83,27 +87,35 @@ const MOST: u64 = 10_000_000;
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let device = arguments.device.open()?;
     let model = Model::load(&RunFolder::trained_model(&arguments.run)?, &device)?;
-    let classes = arguments.classes(model.description.classes as u32)?;
+    let depiction = Depiction::of(&model.description.shape);
+    let classes = arguments.classes(model.description.classes as u32, depiction)?;
     let settings = arguments.settings(&model.preset.sampling);
     let begun = Instant::now();
-    let samples = match &arguments.scheduler {
-        Some(path) => {
+    let mut states = Vec::new();
+    let samples = match (&arguments.scheduler, &arguments.animate) {
+        (Some(path), _) => {
             let scheduled = SchedulerConfig::read(path)?.schedule(settings.steps)?;
             sample_scheduled(&model, &scheduled, &settings, &classes, arguments.seed, &device)?
         }
-        None => sample(&model, &settings, &classes, arguments.seed, &device)?,
+        (None, Some(_)) => {
+            states = trajectory(&model, &settings, &classes, arguments.seed, &device)?;
+            states.last().cloned().unwrap_or_default()
+        }
+        (None, None) => sample(&model, &settings, &classes, arguments.seed, &device)?,
     };
     let seconds = begun.elapsed().as_secs_f64();
 
     let out = arguments.out.clone().unwrap_or_else(|| arguments.run.join("samples"));
     std::fs::create_dir_all(&out).map_err(Error::file(&out, "make the folder"))?;
     let shape: Vec<usize> = [classes.len()].into_iter().chain(model.description.shape.iter().copied()).collect();
-    let shown = classes.len().min(400);
     let columns =
         if arguments.class.is_none() && model.description.classes > 1 { model.description.classes } else { 16 };
-    let features = model.description.features();
-    let shown_shape: Vec<usize> = [shown].into_iter().chain(model.description.shape.iter().copied()).collect();
-    sheet::write(&out.join("samples.png"), &samples[..shown * features], &shown_shape, columns)?;
+    depiction.write(&out.join("samples.png"), &samples, &shape, columns)?;
+    if let Some(file) = &arguments.animate {
+        let frames =
+            states.iter().map(|state| depiction.draw(state, &shape, columns)).collect::<Result<Vec<_>, _>>()?;
+        animation::write(file, &frames)?;
+    }
     let scaling = model.scaling();
     let units: Vec<f32> = samples.iter().map(|&value| scaling.to_units(value)).collect();
     let array = out.join("samples.npy");
@@ -136,21 +148,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         let (count, steps) = (classes.len(), counted(settings.steps, "step"));
         crate::say!(
             "\ndrew {count} samples in {steps} each, {seconds:.2} s; see {}",
-            out.join("samples.png").display()
+            arguments.animate.clone().unwrap_or_else(|| out.join("samples.png")).display()
         );
     }
     Ok(())
 }
 
 impl Arguments {
-    fn classes(&self, classes: u32) -> Result<Vec<u32>, Error> {
+    fn classes(&self, classes: u32, depiction: Depiction) -> Result<Vec<u32>, Error> {
         let count = match (self.count, self.class) {
             (Some(count), _) if count > MOST => {
                 return Err(Error::Argument(format!("--count {count} is more than the {MOST} that one call draws")));
             }
             (Some(count), _) => count as u32,
             (None, Some(_)) => 16,
-            (None, None) => 10 * classes.max(10),
+            (None, None) => depiction.good_count(classes as usize) as u32,
         };
         match self.class {
             Some(class) if classes == 0 => {

@@ -24,20 +24,29 @@ Examples:
   cargo xtask train digits-mixture                         the same without a neural network: Gaussians, fitted in a second
   cargo xtask train --data faces.npy --out runs/faces      your own array [n, height, width], labels.npy beside it if there are classes
   cargo xtask train --data mnist/                          a folder of IDX files
+  cargo xtask train cow                                    points inside the embedded cow: a solid drawn from noise
+  cargo xtask train cow --data mesh.off                    points inside your own solid
+  cargo xtask train --data heart.csv --window 128 --stride 8   windows of one long series
   cargo xtask train my.toml --set training.batch=128       your own preset, one value changed
   cargo xtask train --resume                               go on after an interruption
 
-Data: `digits` (embedded); a folder of IDX files, gzipped or not (train-images-idx3-ubyte, train-labels-idx1-ubyte); a .npy array
+Data: `digits` or `cow` (embedded); a folder of IDX files, gzipped or not (train-images-idx3-ubyte, train-labels-idx1-ubyte); a .npy array
 [n, ...] with an optional labels.npy of whole numbers beside it; a .csv table, one sample a row, whose column `label`, `class` or
-`target` is the class. Bytes are mapped from 0..255 to [-1, 1]; other numbers beyond [-1, 1] from their range, and samples back to it.
+`target` is the class; a closed mesh (.off, .obj, .ply), whose inside is filled with points. Bytes are mapped from 0..255 to [-1, 1]; other numbers beyond [-1, 1] from their range, and samples back to it.
 Every setting, with a comment each, stands in host/presets/digits.toml: copy it and pass the copy's path.")]
 pub struct Arguments {
-    /// A built-in preset (digits, digits-mixture) or the path of a TOML file
+    /// A built-in preset (digits, digits-mixture, cow) or the path of a TOML file
     #[arg(default_value = "digits")]
     preset: String,
     /// Train on these data instead of the preset's
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
+    /// The data are one long series: learn windows of so many numbers of it (data.window)
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
+    window: Option<u64>,
+    /// Numbers from one window's beginning to the next one's (data.stride)
+    #[arg(long, value_name = "S", value_parser = positive::<u64>)]
+    stride: Option<u64>,
     /// cpu, cuda or metal (cuda:1 for the second GPU)
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
@@ -72,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     } else if !RunFolder::is_vacant(&out)? {
         return Err(Error::RunExists(out));
     }
-    let data = data::load(&preset.data.source)?;
+    let data = preset.data.load()?;
     let process = AnyProcess::new(&preset.process)?;
     let mut trainer = Trainer::new(&preset, &data, &process, &device, resumed.as_ref())?;
     // Sampling settings are tried before the time is spent.
@@ -91,13 +100,18 @@ impl Arguments {
         let mut overrides = self.set.clone();
         overrides.extend(self.steps.map(|steps| format!("training.steps={steps}")));
         overrides.extend(self.seed.map(|seed| format!("training.seed={seed}")));
+        overrides.extend(self.window.map(|window| format!("data.window={window}")));
+        overrides.extend(self.stride.map(|stride| format!("data.stride={stride}")));
         let mut preset = Preset::load(&self.preset, &overrides)?;
+        if self.stride.is_some() && preset.data.window == 0 {
+            return Err(Error::Argument("--stride is for windows of a series: give --window as well".to_owned()));
+        }
         if let Some(data) = &self.data {
             preset.data.source.clone_from(data);
         }
         // An absolute path, so that the run can be resumed from anywhere.
         let source = Path::new(&preset.data.source);
-        if preset.data.source != "digits" && source.exists() {
+        if !data::is_embedded(&preset.data.source) && source.exists() {
             let path = source.canonicalize().map_err(Error::file(source, "find it"))?;
             preset.data.source = path.display().to_string();
         }
@@ -124,6 +138,7 @@ impl Arguments {
         }
         let begun = Preset::parse(&config.display().to_string(), &text, &[])?;
         let says_nothing = self.set.is_empty() && self.steps.is_none() && self.seed.is_none();
+        let says_nothing = says_nothing && self.window.is_none() && self.stride.is_none();
         let is_plain = says_nothing && self.data.is_none() && self.preset == "digits";
         if is_plain || asked == begun {
             return Ok(begun);

@@ -20,6 +20,8 @@ pub enum Place {
         /// The value inside the sample.
         element: usize,
     },
+    /// A corner of a mesh, counted from 0.
+    Vertex(usize),
     /// A cell of a CSV file; both are counted from 1, as editors do.
     Cell {
         /// The line.
@@ -36,6 +38,7 @@ impl fmt::Display for Place {
             Place::Element { sample, element } => {
                 write!(f, "sample {sample}, element {element} (counted from 0)")
             }
+            Place::Vertex(vertex) => write!(f, "vertex {vertex} (counted from 0)"),
             Place::Cell { line, column } => write!(f, "line {line}, column {column}"),
         }
     }
@@ -51,7 +54,7 @@ pub enum DataError {
     Missing { file: PathBuf },
 
     /// A bare word that is neither a file nor an embedded data set.
-    #[error("{name}: no such file, folder or data set; {}", if *near { format!("did you mean `{nearest}`?") } else { format!("`{nearest}` is built in, anything else must be a path") })]
+    #[error("{name}: no such file, folder or data set; {}", if *near { format!("did you mean `{nearest}`?") } else { "`digits` and `cow` are built in, anything else must be a path".to_owned() })]
     UnknownName {
         name: String,
         nearest: &'static str,
@@ -68,7 +71,7 @@ pub enum DataError {
     NotRegular { file: PathBuf },
 
     /// The file's name doesn't say what it holds.
-    #[error("{}: not a known kind of data; expected .npy, .csv, or an IDX file with `idx` or `ubyte` in its name", file.display())]
+    #[error("{}: not a known kind of data; expected .npy, .csv, a mesh (.off, .obj, .ply), or an IDX file with `idx` or `ubyte` in its name", file.display())]
     UnknownFormat { file: PathBuf },
 
     /// A folder without any of the names that data sets have.
@@ -175,6 +178,68 @@ pub enum DataError {
     /// A label that is no class index.
     #[error("{}: {place} has the label {label}; expected a whole number from 0 to {} (the number of classes is the largest label + 1, at most {MAX_CLASSES})", file.display(), MAX_CLASSES - 1)]
     Label { file: PathBuf, place: Place, label: f64 },
+
+    /// A line of a mesh that says something else than it should.
+    #[error("{}: line {line}: {reason}", file.display())]
+    MeshText { file: PathBuf, line: usize, reason: &'static str },
+
+    /// A mesh that ends before what its header promises.
+    #[error("{}: the file ends where {wanted} should stand", file.display())]
+    MeshEnds { file: PathBuf, wanted: &'static str },
+
+    /// A ply whose elements lack what a mesh needs.
+    #[error("{}: a mesh needs the properties x, y and z of its vertices and a list vertex_indices of its faces", file.display())]
+    PlyProperties { file: PathBuf },
+
+    /// A ply that ends before what its header promises.
+    #[error("{}: the file ends in {element} {row} (counted from 0), before what its header promises", file.display())]
+    PlyEnds { file: PathBuf, element: String, row: u64 },
+
+    /// A word of a ply that is no number, or a list's count or index that is no whole one.
+    #[error("{}: {element} {row} (counted from 0) holds what is no number, or a count or an index that is no whole one", file.display())]
+    PlyNumber { file: PathBuf, element: String, row: u64 },
+
+    /// A ply that goes on after what its header promises.
+    #[error("{}: the file goes on after what its header promises", file.display())]
+    PlyGoesOn { file: PathBuf },
+
+    /// A cloud of points, or a drawing of lines.
+    #[error("{}: holds no faces; a solid needs a closed surface of them", file.display())]
+    NoFaces { file: PathBuf },
+
+    /// A face of a corner that is not there.
+    #[error("{}: a face names vertex {vertex} (counted from 0), but there are {vertices}", file.display())]
+    FaceVertex { file: PathBuf, vertex: u64, vertices: usize },
+
+    /// A surface that encloses nothing, since it has holes or branches.
+    #[error("{}: the mesh leaks: {leaks} of its edges belong to one triangle or to more than two, the first from {from:?} to {to:?}; close the holes first", file.display())]
+    Leaks { file: PathBuf, leaks: usize, from: [f64; 3], to: [f64; 3] },
+
+    /// A surface without an inside, such as Klein's bottle.
+    #[error("{}: the mesh has one side only, so nothing is inside", file.display())]
+    OneSided { file: PathBuf },
+
+    /// A solid of next to no volume.
+    #[error("{}: the mesh encloses less than a thousandth of its box, too little to fill with points", file.display())]
+    Thin { file: PathBuf },
+
+    /// A solid so far from the origin that little of the network's range would be left for it.
+    #[error("{}: the mesh is {size} long, and its coordinates go from {min} to {max}; move it nearer to the origin", file.display())]
+    OffCentre { file: PathBuf, size: f64, min: f64, max: f64 },
+
+    /// Data that are no single series of numbers, cut into windows.
+    #[error(
+        "{name}: windows are cut from one series without classes, an array [n] or a table of one column or one row; these are {samples} samples of shape {shape:?}"
+    )]
+    NoSeries { name: String, samples: usize, shape: Vec<usize> },
+
+    /// A window longer than its series.
+    #[error("{name}: a window of {window} is longer than the series, which has {length} numbers")]
+    WindowTooLong { name: String, window: usize, length: usize },
+
+    /// So many windows that they would fill the memory.
+    #[error("{name}: {windows} windows of {window} numbers are too many; raise the stride")]
+    TooManyWindows { name: String, windows: usize, window: usize },
 
     /// A data set built by hand whose parts contradict each other.
     #[error("{name}: {reason}")]

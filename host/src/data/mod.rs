@@ -1,6 +1,7 @@
 //! Data sets: whatever the file, samples come out as `f32` in the network's range, about [-1, 1].
 //!
-//! [`load`] reads the embedded digits, IDX files (MNIST), `.npy` arrays and `.csv` tables. Files are checked against what
+//! [`load`] reads the embedded digits and the embedded cow, IDX files (MNIST), `.npy` arrays, `.csv` tables, and meshes, which it fills with
+//! points; [`windows`] cuts a series into samples. Files are checked against what
 //! their headers promise before anything is allocated, so that a damaged or hostile one gives a [`DataError`] of one
 //! clear sentence and never a panic.
 //!
@@ -20,9 +21,11 @@ mod digits;
 mod error;
 mod idx;
 mod labels;
+pub mod mesh;
 mod npy;
 mod npy_header;
 mod scaling;
+mod series;
 
 use std::fs;
 use std::io;
@@ -30,10 +33,17 @@ use std::path::{Path, PathBuf};
 
 pub use error::{DataError, Place};
 pub use labels::MAX_CLASSES;
+pub use mesh::Solid;
 pub use scaling::Scaling;
+pub use series::{MAX_WINDOW, windows};
 
 /// Names that [`load`] knows without a file.
-const EMBEDDED: [&str; 1] = ["digits"];
+const EMBEDDED: [&str; 2] = ["digits", mesh::COW];
+
+/// Whether a source is a name that [`load`] knows without a file.
+pub fn is_embedded(source: &str) -> bool {
+    EMBEDDED.contains(&source)
+}
 
 /// Samples of one shape, with a class each or without.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,7 +153,7 @@ impl Dataset {
     }
 }
 
-/// Reads a data set: `digits`, or the path of
+/// Reads a data set: `digits`, `cow`, or the path of
 ///
 /// - a folder with `train-images-idx3-ubyte` and, if there are labels, `train-labels-idx1-ubyte`, as MNIST and
 ///   Fashion-MNIST come: with a dot instead of the second dash as well, and with `.gz` or without;
@@ -151,7 +161,8 @@ impl Dataset {
 /// - one IDX file of images (`idx` or `ubyte` in its name), with its labels beside it under the matching name, if any;
 /// - an `.npy` array `[n, ...]`, in any byte order, row-major or column-major, with `labels.npy` beside it, if any;
 /// - a `.csv` table, comma or semicolon, a sample per row; a header is optional, and a column that it names `label`,
-///   `class` or `target` is the class.
+///   `class` or `target` is the class;
+/// - a mesh, `.off`, `.obj` or `.ply`, closed: samples are 32 768 points inside it, of shape `[3]`, all three coordinates scaled alike.
 ///
 /// Bytes (IDX, `u1` arrays) are pixels, `v / 127.5 - 1`. Other numbers stay as they are if all of them lie in [-1, 1];
 /// if not, their range is mapped to [-1, 1] and [`Dataset::scaling`] leads back. Write `./digits` for a folder of that
@@ -164,6 +175,9 @@ impl Dataset {
 pub fn load(source: &str) -> Result<Dataset, DataError> {
     if source == "digits" {
         return Dataset::digits();
+    }
+    if source == mesh::COW {
+        return mesh::dataset(source);
     }
     let path = Path::new(source);
     let metadata = fs::metadata(path).map_err(|reason| match reason.kind() {
@@ -178,6 +192,8 @@ pub fn load(source: &str) -> Result<Dataset, DataError> {
         csv::dataset(name_of(path), path, &read_file(path)?)
     } else if extension.eq_ignore_ascii_case("npy") {
         npy::dataset(name_of(path), path)
+    } else if mesh::is_named(path) {
+        mesh::dataset(source)
     } else if idx::is_named(path) {
         idx::dataset(name_of(path), path)
     } else if metadata.is_file() {

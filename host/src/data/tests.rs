@@ -131,7 +131,7 @@ fn names_that_lead_nowhere_get_a_hint() {
     }
     assert_eq!(
         message("mnist"),
-        "mnist: no such file, folder or data set; `digits` is built in, anything else must be a path"
+        "mnist: no such file, folder or data set; `digits` and `cow` are built in, anything else must be a path"
     );
     assert!(matches!(load(""), Err(DataError::UnknownName { .. })));
     for missing in ["./digits", "none.npy", "no/where"] {
@@ -152,7 +152,7 @@ fn what_is_no_data_set_says_what_would_be() {
     );
     assert_eq!(
         folder.message("notes.txt"),
-        "notes.txt: not a known kind of data; expected .npy, .csv, or an IDX file with `idx` or `ubyte` in its name"
+        "notes.txt: not a known kind of data; expected .npy, .csv, a mesh (.off, .obj, .ply), or an IDX file with `idx` or `ubyte` in its name"
     );
     for empty in ["empty.npy", "empty.csv", "empty.idx"] {
         assert_eq!(folder.message(empty), format!("{empty}: the file is empty"));

@@ -1,8 +1,9 @@
 //! The real rows that a model is judged by: those it has seen, and those it has not.
 
 use super::evaluation::DataSummary;
-use crate::data::{self, Dataset};
+use crate::data::Dataset;
 use crate::error::Error;
+use crate::preset::DataSettings;
 use std::path::{Path, PathBuf};
 
 /// Real rows in their parts.
@@ -24,20 +25,29 @@ pub struct RealRows {
 const EVERY: usize = 4;
 
 impl RealRows {
-    /// The rows of `source`, as of [`data::load`], and the held-out rows of another source, or those that belong to it: the embedded digits' own,
+    /// The rows of `source`, as of [`data::load`](crate::data::load), and the held-out rows of another source, or those that belong to it: the embedded digits' own,
     /// or MNIST's `t10k` files. Without any, every fourth row is held out from the judge, though the model has seen it.
     ///
     /// # Errors
     /// Files that cannot be read; sources of different shapes or classes; fewer than eight rows.
     pub fn load(source: &str, held_out: Option<&str>) -> Result<Self, Error> {
-        let seen = data::load(source)?;
+        Self::of(&DataSettings::samples_of(source), held_out)
+    }
+
+    /// The same of a preset's data: held-out series are cut into the same windows.
+    ///
+    /// # Errors
+    /// As of [`load`](Self::load).
+    pub fn of(settings: &DataSettings, held_out: Option<&str>) -> Result<Self, Error> {
+        let (source, seen) = (settings.source.as_str(), settings.load()?);
+        let load = |path: &str| DataSettings { source: path.to_owned(), ..settings.clone() }.load();
         let (other, from) = match held_out {
-            Some(path) => (Some(data::load(path)?), format!("the rows of {path}")),
+            Some(path) => (Some(load(path)?), format!("the rows of {path}")),
             None if source == "digits" => (Some(Dataset::digits_held_out()?), "rows that no training sees".to_owned()),
             None => match test_images_beside(Path::new(source)) {
                 Some(path) => {
                     let path = path.display().to_string();
-                    (Some(data::load(&path)?), format!("the rows of {path}"))
+                    (Some(load(&path)?), format!("the rows of {path}"))
                 }
                 None => (None, format!("every {EVERY}th row of the training data, which the model has seen")),
             },

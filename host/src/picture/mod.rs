@@ -2,7 +2,11 @@
 //!
 //! | module | draws | into |
 //! |---|---|---|
-//! | [`sheet`] | a batch of samples | a PNG |
+//! | [`Depiction`] | a batch of samples, in the way that suits their shape | a PNG |
+//! | [`sheet`] | images, and vectors as strips | a PNG |
+//! | [`cloud`] | points in space, from two sides | a PNG |
+//! | [`traces`] | windows of a series, as curves | a PNG |
+//! | [`animation`] | pictures one after the other | an animated PNG |
 //! | [`terminal`] | a few samples side by side | text |
 //! | [`loss_plot`] | the loss of a training run | a PNG |
 //!
@@ -16,10 +20,16 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::drawing::DrawingAreaErrorKind;
 
+pub mod animation;
 pub(crate) mod axis;
+pub mod cloud;
+mod depiction;
 pub mod loss_plot;
 pub mod sheet;
 pub mod terminal;
+pub mod traces;
+
+pub use depiction::Depiction;
 
 /// Why a picture could not be drawn or written.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +68,12 @@ pub enum PictureError {
     /// The picture could not be encoded.
     #[error("the picture could not be encoded as PNG")]
     Encode(#[from] image::ImageError),
+    /// The animation could not be encoded.
+    #[error("the animation could not be encoded as PNG")]
+    Animate(#[from] png::EncodingError),
+    /// An animation without a picture, or of pictures of several sizes.
+    #[error("an animation needs pictures, all of one size")]
+    Frames,
     /// The file could not be written.
     #[error(transparent)]
     Write(#[from] io::Error),

@@ -4,13 +4,17 @@ use std::path::Path;
 
 use tweedie_core::artifact::{Header, Layer, Linear, PlanStep, length, pack_weights, weight_words, write};
 
-const SIDE: usize = 8;
 const STEPS: usize = 4;
 const CLASSES: usize = 3;
 
-/// Writes an artifact for 8x8 images with so many hidden features.
-pub fn write_file(path: &Path, hidden: usize) {
-    let pixels = SIDE * SIDE;
+/// Writes an artifact for samples of a shape with so many hidden features.
+pub fn write_file(path: &Path, shape: &[u16], hidden: usize) {
+    let pixels: usize = shape.iter().map(|&length| usize::from(length)).product();
+    let mut dims = [1; 4];
+    dims[..shape.len()].copy_from_slice(shape);
+    // Every buffer begins at a word.
+    let (hidden_at, output_at) =
+        (pixels.next_multiple_of(4), (pixels.next_multiple_of(4) + hidden).next_multiple_of(4));
     let mut state = 1_u32;
     let mut weights = |inputs: usize, outputs: usize| {
         let plain: Vec<i8> = (0..inputs * outputs)
@@ -40,18 +44,18 @@ pub fn write_file(path: &Path, hidden: usize) {
         class_bias: &[],
     };
     let layers = [
-        Linear { weights: &first, class_bias: &class_bias, ..linear((0, pixels), pixels, hidden) },
-        Linear { weights: &second, ..linear((pixels, pixels + hidden), hidden, pixels) },
+        Linear { weights: &first, class_bias: &class_bias, ..linear((0, hidden_at), pixels, hidden) },
+        Linear { weights: &second, ..linear((hidden_at, output_at), hidden, pixels) },
     ]
     .map(Layer::Linear);
     let header = Header {
-        dims: [SIDE as u16, SIDE as u16, 1, 1],
-        rank: 2,
+        dims,
+        rank: shape.len() as u8,
         classes: CLASSES as u16,
         clip: true,
-        arena: (2 * pixels + hidden) as u32,
+        arena: (output_at + pixels.next_multiple_of(4)) as u32,
         input_at: 0,
-        output_at: (pixels + hidden) as u32,
+        output_at: output_at as u32,
         offset: 8.0,
         scale: 8.0,
     };

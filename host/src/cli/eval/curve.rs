@@ -40,8 +40,7 @@ const PROGRESS_EVERY: u64 = 100;
 pub fn run(preset: Option<&Path>, options: &Options, curve: &CurveOptions) -> Result<(), Error> {
     let name = preset.map_or_else(|| "digits".to_owned(), |preset| preset.display().to_string());
     let preset = Preset::load(&name, &[])?;
-    let source = options.data.as_deref().unwrap_or(&preset.data.source);
-    let rows = RealRows::load(source, options.held_out.as_deref())?;
+    let rows = RealRows::of(&options.data_of(&preset.data), options.held_out.as_deref())?;
     let settings = settings(&name, &preset, &rows, options, curve)?;
     let mut curve = Curve::new(settings.clone(), &preset, &rows.training, &rows.held_out)?;
     let out = options.out.clone().unwrap_or_else(|| default_out(&name));

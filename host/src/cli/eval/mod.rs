@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let model = Model::load(&RunFolder::trained_model(subject)?, &Device::Cpu)?;
     let steps = steps_of(&model, arguments.steps.as_deref())?;
     let Prepared { panel, judge, settings, classes, notes } =
-        options.prepare(&model.preset.data.source, &model.description.shape, model.description.classes, &progress)?;
+        options.prepare(&model.preset.data, &model.description.shape, model.description.classes, &progress)?;
     let mut all = Vec::new();
     for steps in steps {
         let sampling = SamplingSettings { steps, ..model.preset.sampling.clone() };

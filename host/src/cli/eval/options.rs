@@ -9,6 +9,7 @@ use crate::judge::panel::Panel;
 use crate::judge::precision_recall::NEIGHBOURS;
 use crate::judge::real_rows::RealRows;
 use crate::judge::series::classes_in_turn;
+use crate::preset::DataSettings;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -53,14 +54,26 @@ pub struct Prepared {
 }
 
 impl Options {
+    /// What a model learnt from, or the data that are asked for in its place, cut into the same windows.
+    pub fn data_of(&self, own: &DataSettings) -> DataSettings {
+        let source = self.data.clone().unwrap_or_else(|| own.source.clone());
+        DataSettings { source, ..own.clone() }
+    }
+
     /// The real rows, for a model that draws samples of a shape in so many classes; `own` is where it learnt from.
     ///
     /// # Errors
     /// Data that cannot be read, or do not fit the model; a count too small for a covariance, or too large.
-    pub fn prepare(&self, own: &str, shape: &[usize], classes: usize, progress: &Progress) -> Result<Prepared, Error> {
+    pub fn prepare(
+        &self,
+        own: &DataSettings,
+        shape: &[usize],
+        classes: usize,
+        progress: &Progress,
+    ) -> Result<Prepared, Error> {
         let width: usize = shape.iter().product();
         let settings = self.settings(if classes > 0 { width.max(FEATURES) } else { width })?;
-        let rows = RealRows::load(self.data.as_deref().unwrap_or(own), self.held_out.as_deref())?;
+        let rows = RealRows::of(&self.data_of(own), self.held_out.as_deref())?;
         rows.check(shape, classes)?;
         let notes = notes(&rows, width);
         let classifier = (classes > 0).then(|| {
