@@ -124,9 +124,11 @@ impl<'a> Training<'a> {
             return mismatch("its checkpoint was trained by other settings than its config.toml says now");
         }
         if progress.fingerprint != subject.fingerprint {
-            return mismatch(
-                "what it learns from has changed since this training began; restore it, or begin a new run with --out",
-            );
+            let changed = match subject.description.distilled {
+                None => "the data have changed since this training began",
+                Some(_) => "the teacher or its data have changed since this distillation began",
+            };
+            return mismatch(&format!("{changed}; restore them, or begin a new run with --out"));
         }
         let mut lesson = lesson()?;
         lesson.recall(progress.updates, memory);
