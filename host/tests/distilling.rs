@@ -106,6 +106,29 @@ fn every_method_brings_few_steps_closer_to_many() {
 }
 
 #[test]
+fn a_student_learns_its_teachers_guidance() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        "steps=1",
+        "guidance=3.0",
+        "hidden=48",
+        "updates=1500",
+        "batch=64",
+        "trajectories=4000",
+        "teacher_steps=16",
+        "ema=0.99",
+    ];
+    let student = distil(&folder.path().join("guided"), &settings, &[]);
+    assert_eq!(student.preset.sampling.guidance, 1.0);
+    let [guided, plain] = [3.0, 1.0].map(|guidance| {
+        let many = SamplingSettings { steps: 16, guidance, ..teacher().preset.sampling.clone() };
+        distance((&student, &student.preset.sampling), (teacher(), &many))
+    });
+    println!("{guided:.3} from the guided teacher, {plain:.3} from the teacher as it is");
+    assert!(guided < 0.7 * plain, "{guided} from the guided teacher, {plain} from the teacher as it is");
+}
+
+#[test]
 fn interrupted_anywhere_it_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     for method in METHODS {
