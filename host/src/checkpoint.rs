@@ -12,6 +12,7 @@ use crate::network::parameters::FrozenWeights;
 use crate::network::{Network, Parameters};
 use crate::optimiser::{OptimiserState, Slot};
 use crate::preset::{Preset, SamplingSettings};
+use crate::say::counted;
 use candle_core::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -114,25 +115,29 @@ impl Model {
         write(path, weights, description)
     }
 
-    /// Whether the model can be sampled by these settings: some students know the noise levels of their own plan alone.
+    /// Whether the model can be sampled by these settings: a student's estimates are ends of steps, not expectations, so that only the steps it
+    /// was taught make sense; some students know the noise levels of their own plan alone.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the plan.
+    /// [`Error::Argument`] that names what the student was taught.
     pub fn accepts(&self, settings: &SamplingSettings) -> Result<(), Error> {
+        let Some(method) = self.description.distilled else { return Ok(()) };
         let own = &self.preset.sampling;
-        let plan = |settings: &SamplingSettings| {
-            let SamplingSettings { solver, steps, spacing, growth, .. } = *settings;
-            (solver, steps, spacing, growth.to_bits(), settings.eta.to_bits())
-        };
-        match self.description.distilled {
-            Some(method) if method.is_bound_to_its_steps() && plan(settings) != plan(own) => {
-                Err(Error::Argument(format!(
-                    "this student was distilled for {} at the noise levels of its own plan; leave out the solver, steps, eta and spacing, or sample its teacher",
-                    crate::say::counted(own.steps, "step")
-                )))
-            }
-            _ => Ok(()),
+        let step = |settings: &SamplingSettings| (settings.solver, settings.eta.to_bits(), settings.clip);
+        let times = |settings: &SamplingSettings| (settings.steps, settings.spacing, settings.growth.to_bits());
+        if step(settings) != step(own) {
+            return Err(Error::Argument(format!(
+                "this student was taught the steps of {} alone; leave out the solver, eta and clip, or sample its teacher",
+                own.solver
+            )));
         }
+        if method.is_bound_to_its_steps() && times(settings) != times(own) {
+            return Err(Error::Argument(format!(
+                "this student was distilled for {} at the noise levels of its own plan; leave out steps and spacing, or sample its teacher",
+                counted(own.steps, "step")
+            )));
+        }
+        Ok(())
     }
 
     /// The number of weights.

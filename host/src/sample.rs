@@ -99,7 +99,7 @@ impl Prepared {
 /// network is told the ratio of noise and signal alone.
 ///
 /// # Errors
-/// A model that predicts the velocity of another process than flow matching.
+/// A student, or a model that predicts the velocity of another process than flow matching.
 pub fn sample_scheduled(
     model: &Model,
     scheduled: &Scheduled,
@@ -108,6 +108,10 @@ pub fn sample_scheduled(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
+    if model.description.distilled.is_some() {
+        let reason = "a student was taught steps of its own, and follows no scheduler; sample its teacher";
+        return Err(Error::Argument(reason.to_owned()));
+    }
     let process = AnyProcess::new(&model.preset.process)?;
     let flow = matches!(process, AnyProcess::Continuous(Schedule::FlowMatching));
     if model.preset.training.prediction == PredictionName::Velocity && !(flow && scheduled.is_flow_matching) {

@@ -229,12 +229,27 @@ fn from_the_command_line() {
     refused(distil(&[]), "is not overwritten");
     // A finished one is finished once more.
     succeed(tweedie(&["distill", &run, "--resume", "--json"]));
-    refused(tweedie(&["distill", &run, "--resume", "--guidance", "2", "--steps", "2"]), "began with other settings");
+    for other in [["--guidance", "2"], ["--seed", "1"], ["--method", "consistency"], ["--set", "distillation.steps=1"]]
+    {
+        refused(
+            tweedie(&[&["distill", &run, "--resume", "--out", &student][..], &other].concat()),
+            "began with other settings",
+        );
+    }
     refused(tweedie(&["train", "--resume", "--out", &student]), "cargo xtask distill");
     refused(tweedie(&["distill", &student]), "itself a student");
     refused(tweedie(&["distill", &run, "--resume", "--out", &run]), "trained, not distilled");
 
     succeed(tweedie(&["sample", &student, "--count", "3", "--json"]));
-    refused(tweedie(&["sample", &student, "--steps", "4"]), "distilled for 2 steps");
+    for (arguments, culprit) in [
+        (["--steps", "4"], "distilled for 2 steps"),
+        (["--solver", "heun"], "taught the steps of ddim alone"),
+        (["--clip", "false"], "taught the steps of ddim alone"),
+    ] {
+        refused(tweedie(&[&["sample", &student][..], &arguments].concat()), culprit);
+    }
+    let scheduler = path("scheduler_config.json");
+    std::fs::write(&scheduler, r#"{"_class_name": "DDIMScheduler", "num_train_timesteps": 1000}"#).unwrap();
+    refused(tweedie(&["sample", &student, "--scheduler", &scheduler]), "follows no scheduler");
     refused(tweedie(&["train", "--set", "network.end_level=true", "--out", &path("new")]), "average-velocity");
 }

@@ -51,10 +51,16 @@ pub enum Error {
         path: PathBuf,
     },
     /// A run that an artifact cannot have come from.
-    #[error("--run {}: its model draws samples of another shape or in other classes than the artifact", run.display())]
+    #[error(
+        "--run {}: {} was not exported from it as it samples by default (another network, solver or plan), so the difference would not be the cost of quantisation",
+        run.display(),
+        file.display()
+    )]
     OtherRun {
         /// The run folder.
         run: PathBuf,
+        /// The artifact.
+        file: PathBuf,
     },
     /// What a device cannot run.
     #[error(transparent)]

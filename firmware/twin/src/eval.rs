@@ -6,9 +6,11 @@ use crate::error::Error;
 use candle_core::Device;
 use clap::Args;
 use std::path::{Path, PathBuf};
+use tweedie_core::artifact::Artifact;
 use tweedie_firmware::Model;
 use tweedie_host::checkpoint;
 use tweedie_host::cli::eval::{Options, Prepared, Progress, gallery, leave};
+use tweedie_host::export::origin::may_come_of;
 use tweedie_host::judge::evaluation::{Evaluation, Quantisation, Stated, Subject, SubjectKind, VERSION};
 use tweedie_host::judge::series::Series;
 use tweedie_host::preset::{DataSettings, SamplingSettings};
@@ -42,10 +44,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let model = artifact_file::parse(&arguments.file, &words)?;
     let header = *model.header();
     let shape: Vec<usize> = header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect();
-    let float =
-        arguments.run.as_deref().map(|run| float_model(run, &shape, usize::from(header.classes))).transpose()?;
+    let float = arguments.run.as_deref().map(|run| float_model(run, &arguments.file, model.artifact())).transpose()?;
     let own = match &float {
-        Some(float) => float.preset.data.clone(),
+        Some((float, _)) => float.preset.data.clone(),
         None if shape == [8, 8] && header.classes == 10 => DataSettings::samples_of("digits"),
         None if options.data.is_some() => DataSettings::samples_of(""),
         None => return Err(Error::UnknownData { path: arguments.file.clone() }),
@@ -58,11 +59,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let fixed = Series::of(&panel, &settings, (model.steps(), true), &classes, |seed| drawn(&model, &asked, seed))?;
     progress.done("drawn in fixed point and scored");
     let quantisation = match (&float, &arguments.run) {
-        (Some(float), Some(run)) => {
+        (Some((float, sampling)), Some(run)) => {
             progress.show("drawing in floating point");
-            let sampling = SamplingSettings { steps: model.steps(), ..float.preset.sampling.clone() };
             let of_float = Series::of(&panel, &settings, (model.steps(), true), &classes, |seed| {
-                sample(float, &sampling, &classes, seed, &Device::Cpu)
+                sample(float, sampling, &classes, seed, &Device::Cpu)
             })?;
             progress.done("drawn in floating point and scored");
             Some(Quantisation::between(&fixed, of_float, run))
@@ -95,13 +95,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     Ok(leave(&out, &evaluation, &gallery, options.json)?)
 }
 
-/// The model in a run folder, if it draws what the artifact draws.
-fn float_model(run: &Path, shape: &[usize], classes: usize) -> Result<checkpoint::Model, Error> {
+/// The model in a run folder and how it samples, if the artifact can have come of it: otherwise the gap would be no cost of quantisation.
+fn float_model(
+    run: &Path,
+    file: &Path,
+    artifact: &Artifact<'_>,
+) -> Result<(checkpoint::Model, SamplingSettings), Error> {
     let model = checkpoint::Model::load(&RunFolder::trained_model(run)?, &Device::Cpu)?;
-    if model.description.shape == shape && model.description.classes == classes {
-        return Ok(model);
+    let own = &model.preset.sampling;
+    // As the preset says, or exported with another number of steps.
+    for steps in [own.steps, artifact.plan().len()] {
+        let sampling = SamplingSettings { steps, ..own.clone() };
+        if model.accepts(&sampling).is_ok() && may_come_of(artifact, &model, &sampling)? {
+            return Ok((model, sampling));
+        }
     }
-    Err(Error::OtherRun { run: run.to_owned() })
+    Err(Error::OtherRun { run: run.to_owned(), file: file.to_owned() })
 }
 
 /// Samples in the network's range.

@@ -89,6 +89,8 @@ fn what_is_wrong_is_said_in_one_sentence() {
     std::fs::write(path("picture.png"), b"\x89PNG\r\n\x1a\n").unwrap();
     std::fs::create_dir(path("empty")).unwrap();
     untrained::save(&untrained::model(&["training.prediction=eps", "process.max_time=0.9"]), &path("eps"));
+    untrained::save(&untrained::model(&["network.hidden=22"]), &path("wider"));
+    assert!(twin(folder.path(), "export small --eta 1 -o noisy.tweedie").status.success());
     tweedie_host::npy::write_f32(&path("other.npy"), &[20, 3], &[0.5; 60]).unwrap();
     for (line, part) in [
         ("sample picture.png", "not a Tweedie artifact"),
@@ -104,6 +106,8 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ("eval none.tweedie", "no such file"),
         ("eval short.tweedie", "cut short"),
         ("eval small.tweedie --run empty", "has it been trained?"),
+        ("eval small.tweedie --run wider", "was not exported from it"),
+        ("eval noisy.tweedie --run small", "was not exported from it"),
         ("eval small.tweedie --count 9", "needs more than 64 samples"),
         ("eval small.tweedie --data other.npy", "--data"),
         ("eval small.tweedie --steps 4", "--steps"),

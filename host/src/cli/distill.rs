@@ -12,7 +12,8 @@ use crate::process::AnyProcess;
 use crate::run_folder::RunFolder;
 use crate::say::counted;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Make a student that draws in one, two or four steps what a trained model draws in many.
 ///
@@ -25,11 +26,12 @@ Examples:
   cargo xtask distill runs/digits --steps 1                one step
   cargo xtask distill runs/digits --method consistency     another lesson
   cargo xtask distill runs/digits --guidance 2             the student draws as the teacher does under guidance
-  cargo xtask distill runs/digits --resume                 go on after an interruption
+  cargo xtask distill runs/digits --resume                 go on after an interruption (with the same --steps or --out)
 
 Methods: trajectory (the teacher's whole paths, through all of the student's steps at once), progressive (halving the steps again and again),
 consistency (neighbouring times give the same estimate; sampled with fresh noise between steps), average-velocity (the network is told where a
-step leads). Students of the first two know their own steps alone; the others can be sampled with more or fewer.
+step leads). The teacher takes deterministic DDIM steps, evenly in time. Students of the first two know their own steps alone; the others can be
+sampled with more or fewer, consistency down to one of its distillation.consistency_times.
 Every setting, with a comment each, stands in host/presets/distillation.toml.")]
 pub struct Arguments {
     /// The teacher: a run folder, as `train` leaves it
@@ -47,7 +49,7 @@ pub struct Arguments {
     /// Residual blocks of the student [default: the teacher's]
     #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     blocks: Option<u64>,
-    /// Guidance of the teacher, which the student learns to do without asking twice [default: 1, none]
+    /// Guidance of the teacher, which the student learns to do without asking twice [default: that of the teacher's preset]
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
     guidance: Option<f64>,
     /// Weight updates (distillation.updates)
@@ -82,9 +84,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         let reason = "this run is itself a student: its few steps have nothing to teach; name the teacher's run";
         return Err(Error::NoRun { folder: arguments.teacher.clone(), reason: reason.to_owned() });
     }
-    let settings = arguments.settings()?;
+    let settings = arguments.settings(&teacher)?;
     let config = DistillationConfig { teacher: path, student: settings.student(&teacher)?, settings };
-    let out = arguments.out(config.settings.steps);
+    let out = arguments.out(&config.teacher, config.settings.steps);
     let resumed = arguments.resume.then(|| RunFolder::open(&out)).transpose()?;
     let config = match &resumed {
         Some(folder) => arguments.resumed(folder, config)?,
@@ -118,19 +120,27 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         config.settings.method,
         folder.path().display()
     );
+    let DistillationSettings { method, trajectories, teacher_steps, .. } = config.settings;
+    if matches!(method, Method::Trajectory | Method::AverageVelocity) {
+        eprintln!("drawing {trajectories} of the teacher's trajectories in {teacher_steps} steps each");
+    }
+    let drawing = Instant::now();
     let training = match is_begun {
         true => rules.resume(&folder.state(), &config.teacher, &device)?,
         false => rules.begin(&config.teacher, &device)?,
     };
     let from = if is_begun { format!(", resumed at update {}", training.updates()) } else { String::new() };
     let (own, of) = (training.parameter_count(), teacher.parameter_count());
-    eprintln!("{own} parameters instead of {of}{from}");
+    eprintln!("{own} parameters instead of {of}; ready after {:.1} s{from}", drawing.elapsed().as_secs_f64());
     conclude(&mut Trainer::Network(Box::new(training)), &folder, &config.student, &device, arguments.json)
 }
 
 impl Arguments {
-    fn settings(&self) -> Result<DistillationSettings, Error> {
-        let mut overrides = self.set.clone();
+    fn settings(&self, teacher: &Model) -> Result<DistillationSettings, Error> {
+        // As the teacher samples, unless the person says otherwise.
+        let guidance = format!("distillation.guidance={:?}", teacher.preset.sampling.guidance);
+        let mut overrides = vec![guidance];
+        overrides.extend(self.set.iter().cloned());
         let mut set = |key: &str, value: Option<String>| {
             overrides.extend(value.map(|value| format!("distillation.{key}={value}")));
         };
@@ -144,10 +154,12 @@ impl Arguments {
         DistillationSettings::new(&overrides)
     }
 
-    fn out(&self, steps: usize) -> PathBuf {
+    fn out(&self, teacher: &Path, steps: usize) -> PathBuf {
         self.out.clone().unwrap_or_else(|| {
-            let name = self.teacher.file_name().map(|name| name.display().to_string()).unwrap_or_default();
-            self.teacher.with_file_name(format!("{name}-{}", counted(steps, "step").replace(' ', "-")))
+            // `.` has no name, but its canonical path does.
+            let path = if self.teacher.file_name().is_some() { &self.teacher } else { teacher };
+            let name = path.file_name().map(|name| name.display().to_string()).unwrap_or_default();
+            path.with_file_name(format!("{name}-{}", counted(steps, "step").replace(' ', "-")))
         })
     }
 
@@ -161,10 +173,11 @@ impl Arguments {
         if begun.teacher != asked.teacher {
             return mismatch("this student has another teacher, which its config.toml names");
         }
-        let defaults = DistillationSettings::new(&[])?;
+        let says_nothing =
+            self.set.is_empty() && self.method.is_none() && self.hidden.is_none() && self.blocks.is_none();
+        let says_nothing = says_nothing && self.guidance.is_none() && self.updates.is_none() && self.seed.is_none();
         // The steps may be said to name the folder.
-        let is_plain = DistillationSettings { steps: defaults.steps, ..asked.settings.clone() } == defaults;
-        let is_plain = is_plain && (self.steps.is_none() || asked.settings.steps == begun.settings.steps);
+        let is_plain = says_nothing && self.steps.is_none_or(|steps| steps == begun.settings.steps as u64);
         if is_plain || asked == begun {
             return Ok(begun);
         }

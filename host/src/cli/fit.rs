@@ -67,7 +67,7 @@ pub fn conclude(
                 straying.ratio()
             );
         }
-        let class = if model.description.classes > 0 { " --class 3 --count 16" } else { "" };
+        let class = if model.description.classes > 3 { " --class 3 --count 16" } else { "" };
         crate::say!("next: cargo xtask sample {}{class}", folder.path().display());
     }
     Ok(())

@@ -30,7 +30,9 @@ impl<'a> ConsistencyLesson<'a> {
     /// # Errors
     /// Times or a prediction that core refuses.
     pub fn new(rules: &'a Rules<'a>) -> Result<Self, Error> {
-        let times = rules.student_times(rules.settings.consistency_times)?;
+        // The student's own times are among them.
+        let steps = rules.settings.steps;
+        let times = rules.student_times(steps * rules.settings.consistency_times.div_ceil(steps))?;
         let teacher = Jump::along(&times, &rules.teacher.preset, rules.process)?;
         let ask = |&time: &f64| Jump::new(time, 0.0, rules.student, rules.process);
         let student = times[..times.len() - 1].iter().map(ask).collect::<Result<_, Error>>()?;

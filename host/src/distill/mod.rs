@@ -63,7 +63,7 @@ impl<'a> Rules<'a> {
         Ok(times)
     }
 
-    /// The teacher under its guidance, clamped as in its own sampling.
+    /// The teacher under the guidance of the settings, clamped as in its own sampling.
     pub fn as_teacher(&self) -> Teacher<'a> {
         Teacher {
             network: self.teacher.network.as_ref(),

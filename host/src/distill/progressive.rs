@@ -1,7 +1,7 @@
 //! Progressive distillation: one step of the student does what two of its teacher do, then the student teaches the next (Salimans and Ho 2022,
 //! Algorithm 2).
 //!
-//! From `teacher_steps` the number is halved until it is the student's. The loss is on where the step lands, `|x_s - x_s(teacher)|^2`: of the error of
+//! From the largest `steps * 2^n` within `teacher_steps` the number is halved until it is the student's. The loss is on where the step lands, `|x_s - x_s(teacher)|^2`: of the error of
 //! `v` it is `sin^2` of the angle between the two levels, so that the shortest steps, where a clamped teacher's `v` is steepest, do not drown the
 //! others. Every stage has as many updates, and its learning rate rises and falls once.
 

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::Model;
 use crate::error::Error;
-use crate::preset::{NetworkKind, Preset, SolverName, SpacingName, between, merged, names, within};
+use crate::preset::{NetworkKind, PredictionName, Preset, SolverName, SpacingName, between, merged, names, within};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -119,7 +119,7 @@ impl DistillationSettings {
         between("distillation.trajectories", self.trajectories, 1..=1 << 30)?;
         within("distillation.guidance", self.guidance, -100.0..=100.0)?;
         within("distillation.intermediate", self.intermediate, 0.0..=1e6)?;
-        if self.teacher_steps <= self.steps {
+        if self.method != Method::Consistency && self.teacher_steps <= self.steps {
             return Err(format!(
                 "distillation.teacher_steps = {} must be more than distillation.steps = {}, or there is nothing to learn",
                 self.teacher_steps, self.steps
@@ -169,6 +169,10 @@ impl DistillationSettings {
                 })
                 .last();
             network.hidden = widest.unwrap_or(4);
+        }
+        if training.prediction == PredictionName::Eps {
+            // From almost pure noise, where a student's first step starts, noise says next to nothing of the data; no device runs it either.
+            training.prediction = PredictionName::V;
         }
         training.steps = self.updates;
         training.batch = self.batch;

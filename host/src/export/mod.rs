@@ -9,6 +9,7 @@
 //! | no accumulator can overflow | [`prove`] |
 //! | where buffers lie in the device's memory | [`arena`] |
 //! | bytes, and errors against the float network | [`report`], [`integer`] |
+//! | whether an artifact can have come of a model | [`origin`] |
 //!
 //! The format and the device's arithmetic are core's: [`tweedie_core::artifact`].
 
@@ -19,6 +20,7 @@ pub mod fold;
 pub mod folded;
 pub mod freeze;
 pub mod integer;
+pub mod origin;
 pub mod prove;
 pub mod quantise;
 pub mod report;

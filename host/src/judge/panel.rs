@@ -137,9 +137,15 @@ impl Panel {
     /// without a classifier.
     ///
     /// # Errors
-    /// Only the tensor library's own.
+    /// [`Error::Argument`] for a sample that is not finite, which every distance would be blind to; the tensor library's own.
     pub fn score(&self, samples: &[f32], classes: &[u32]) -> Result<Verdict, Error> {
         let width = self.rows.seen.sample_size();
+        if let Some(place) = samples.iter().position(|value| !value.is_finite()) {
+            let sample = place / width;
+            return Err(Error::Argument(format!(
+                "sample {sample} holds a value that is not finite: the model is broken"
+            )));
+        }
         let near = nearest::<3>(&self.rows.seen.samples, samples, width);
         let mut scores = Scores {
             pixels: self.pixels.scores(samples),
@@ -248,6 +254,16 @@ mod tests {
         let agreement = scores.agreement.unwrap();
         assert!((0.05..0.15).contains(&agreement.judge) && (0.05..0.15).contains(&agreement.neighbours));
         assert_eq!((scores.memorised.by_distance, scores.memorised.by_cosine), (0.0, Some(0.0)));
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_judged() {
+        for broken in [f32::NAN, f32::INFINITY] {
+            let mut samples = noise(100);
+            samples[70] = broken;
+            let refused = panel().score(&samples, &classes_in_turn(100, 10)).err().unwrap().to_string();
+            assert!(refused.contains("sample 1 "), "{refused}");
+        }
     }
 
     #[test]
