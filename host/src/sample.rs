@@ -22,6 +22,11 @@ use tweedie_core::{Denoiser, StepId, discretise};
 /// Rows sampled together by one thread: always so many, since a matrix product of fewer rows is rounded otherwise.
 const ROWS: usize = 128;
 
+/// Classes 0, 1, 2, … in turn; without classes, the number of classes, which stands for "none".
+pub fn classes_in_turn(count: usize, classes: usize) -> Vec<u32> {
+    (0..count).map(|index| index.checked_rem(classes).unwrap_or(0) as u32).collect()
+}
+
 /// Draws samples: `[classes.len(), features]` in the network's range, sample `i` of class `classes[i]` (the number of classes
 /// meaning "none") from noise stream `i`, whatever is drawn beside it.
 ///

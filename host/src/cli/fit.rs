@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::picture::{Depiction, loss_plot};
 use crate::preset::Preset;
 use crate::run_folder::{Metrics, RunFolder};
-use crate::sample::sample;
+use crate::sample::{classes_in_turn, sample};
 use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
@@ -35,7 +35,7 @@ pub fn conclude(
     draw_loss(folder, preset, &metrics)?;
     let model = Model::load(&folder.model(), device)?;
     let depiction = Depiction::of(&model.description.shape);
-    let classes = classes_in_turn(&model, depiction.good_count(model.description.classes));
+    let classes = classes_in_turn(depiction.good_count(model.description.classes), model.description.classes);
     let drawing = Instant::now();
     let samples = sample(&model, &preset.sampling, &classes, 0, device)?;
     let drawing = drawing.elapsed().as_secs_f64();
@@ -81,12 +81,6 @@ fn straying(preset: &Preset, depiction: Depiction, samples: &[f32]) -> Result<Op
     }
     let solid = mesh::load(source)?;
     Ok(solid.map(|solid| Straying::of(samples, &solid, Path::new(source))).transpose()?)
-}
-
-/// Classes 0, 1, 2, … in turn; "none" for a model without classes.
-fn classes_in_turn(model: &Model, count: usize) -> Vec<u32> {
-    let classes = model.description.classes as u32;
-    (0..count as u32).map(|i| if classes == 0 { 0 } else { i % classes }).collect()
 }
 
 fn draw_loss(folder: &RunFolder, preset: &Preset, metrics: &[Metrics]) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use crate::npy;
 use crate::picture::{Depiction, animation};
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
 use crate::run_folder::RunFolder;
-use crate::sample::{sample, sample_scheduled, trajectory};
+use crate::sample::{classes_in_turn, sample, sample_scheduled, trajectory};
 use crate::say::counted;
 use crate::scheduler_config::SchedulerConfig;
 use clap::Args;
@@ -175,7 +175,7 @@ impl Arguments {
             None if self.guidance.is_some() && classes == 0 => {
                 Err(Error::Argument("--guidance needs a model with classes".to_owned()))
             }
-            None => Ok((0..count).map(|i| if classes == 0 { 0 } else { i % classes }).collect()),
+            None => Ok(classes_in_turn(count as usize, classes as usize)),
         }
     }
 

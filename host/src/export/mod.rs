@@ -41,6 +41,7 @@ use crate::query::Query;
 use crate::sample::plan_for;
 use arena::Arena;
 use folded::{Folded, Kind};
+use freeze::FrozenPlan;
 use quantise::{Quantised, QuantisedNetwork};
 use tweedie_core::artifact::{self, Artifact, ArtifactError, Header, Layer, Linear, Normalise};
 use tweedie_core::prediction::Prediction;
@@ -82,16 +83,7 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
             expected_classes: description.classes,
         });
     }
-    model.accepts(settings)?;
-    let process = AnyProcess::new(&model.preset.process)?;
-    let prediction = Prediction::from(model.preset.training.prediction);
-    // Plans end at time 0.
-    let end = process.level(0.0)?;
-    let plan = plan_for(&model.preset, &process, settings)?;
-    let plan = freeze::freeze(plan, end, &process, prediction, settings.clip)?;
-    let queries = Query::along(&plan.steps, &model.preset, &process)?;
-    let angles: Vec<Vec<f64>> = queries.into_iter().map(|query| query.angles).collect();
-    let network = fold::fold(model, &angles)?;
+    let (plan, network) = frozen(model, settings)?;
     // A student of whole trajectories meets its own states alone; noised data are none of them.
     let data = data.filter(|_| description.distilled != Some(Method::Trajectory));
     let calibration = calibrate::calibrate(&network, &plan, settings.clip, description.classes, data)?;
@@ -116,6 +108,20 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
     let words = write(&header, &plan.fixed, &network, &quantised, &arena)?;
     let report = report::measure(&Artifact::parse(&words)?, &network, &quantised, &calibration)?;
     Ok(Export { words, report })
+}
+
+/// The plan of these settings as a device runs it, and the model's network folded for it.
+fn frozen(model: &Model, settings: &SamplingSettings) -> Result<(FrozenPlan, Folded), ExportError> {
+    model.accepts(settings)?;
+    let process = AnyProcess::new(&model.preset.process)?;
+    let prediction = Prediction::from(model.preset.training.prediction);
+    let plan = plan_for(&model.preset, &process, settings)?;
+    // Plans end at time 0.
+    let plan = freeze::freeze(plan, process.level(0.0)?, &process, prediction, settings.clip)?;
+    let queries = Query::along(&plan.steps, &model.preset, &process)?;
+    let angles: Vec<Vec<f64>> = queries.into_iter().map(|query| query.angles).collect();
+    let network = fold::fold(model, &angles)?;
+    Ok((plan, network))
 }
 
 /// A linear layer's tables as words.

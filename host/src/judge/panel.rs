@@ -203,7 +203,7 @@ mod tests {
     }
     use crate::data::Dataset;
     use crate::judge::classifier::tests::judge;
-    use crate::judge::series::classes_in_turn;
+    use crate::sample::classes_in_turn;
     use std::sync::OnceLock;
     use tweedie_core::noise::NoiseStream;
 

@@ -26,11 +26,6 @@ pub struct Series {
     pub copies: Vec<Neighbour>,
 }
 
-/// Classes 0, 1, 2, … in turn; without classes, the number of classes, which stands for "none".
-pub fn classes_in_turn(count: usize, classes: usize) -> Vec<u32> {
-    (0..count).map(|index| index.checked_rem(classes).unwrap_or(0) as u32).collect()
-}
-
 impl Series {
     /// Draws `settings.count` samples for each seed, of `classes`, and scores them. `draw` makes the samples of a seed, `[count, width]` in the
     /// network's range.
@@ -104,6 +99,7 @@ fn row(data: &Dataset, index: usize) -> Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::classes_in_turn;
 
     #[test]
     fn classes_take_turns() {

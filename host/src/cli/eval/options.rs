@@ -8,8 +8,8 @@ use crate::judge::interval::MOST_VALUES;
 use crate::judge::panel::Panel;
 use crate::judge::precision_recall::NEIGHBOURS;
 use crate::judge::real_rows::RealRows;
-use crate::judge::series::classes_in_turn;
 use crate::preset::DataSettings;
+use crate::sample::classes_in_turn;
 use clap::Args;
 use std::path::PathBuf;
 
