@@ -1,0 +1,71 @@
+//! The kinds of layers: which record is whose.
+
+use super::record::{Arena, MAX_TABLES, Tables, low};
+use super::{ArtifactError, Linear, Normalise};
+
+/// One layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layer<'a> {
+    /// Fully connected.
+    Linear(Linear<'a>),
+    /// Layer normalisation.
+    Normalise(Normalise),
+}
+
+const UNKNOWN: ArtifactError = ArtifactError::Inconsistent("a layer's kind");
+const CUT_SHORT: ArtifactError = ArtifactError::Inconsistent("the list of layers");
+
+impl<'a> Layer<'a> {
+    /// Words of the record that begins with this word.
+    pub(super) fn words_of(head: u32) -> Result<usize, ArtifactError> {
+        match low(head) {
+            Linear::KIND => Ok(Linear::WORDS),
+            Normalise::KIND => Ok(Normalise::WORDS),
+            _ => Err(UNKNOWN),
+        }
+    }
+
+    /// Words of this layer's record.
+    pub(super) fn words(&self) -> usize {
+        match self {
+            Self::Linear(_) => Linear::WORDS,
+            Self::Normalise(_) => Normalise::WORDS,
+        }
+    }
+
+    /// The layer whose record is at the front of `records`.
+    pub(super) fn read(records: &[u32], tables: Tables<'a>) -> Result<Self, ArtifactError> {
+        match records.first().map(|&head| low(head)) {
+            Some(Linear::KIND) => Linear::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Linear),
+            Some(Normalise::KIND) => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
+            Some(_) => Err(UNKNOWN),
+            None => Err(CUT_SHORT),
+        }
+    }
+
+    /// The tables that the record points at, in the order of its places.
+    pub(super) fn tables(&self) -> [&'a [u32]; MAX_TABLES] {
+        match self {
+            Self::Linear(linear) => linear.tables(),
+            Self::Normalise(_) => [&[]; MAX_TABLES],
+        }
+    }
+
+    /// Writes the record, of [`words`](Self::words), with the places of the tables.
+    pub(super) fn write(&self, places: [u32; MAX_TABLES], record: &mut [u32]) -> Result<(), ArtifactError> {
+        match self {
+            Self::Linear(linear) => linear.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Normalise(normalise) => normalise.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
+        }
+        Ok(())
+    }
+
+    /// Everything that running relies on.
+    pub(super) fn check(&self, arena: Arena) -> Result<(), ArtifactError> {
+        match self {
+            Self::Linear(linear) => linear.check(arena),
+            Self::Normalise(normalise) => normalise.check(arena),
+        }
+    }
+}
