@@ -7,9 +7,12 @@ use tweedie_core::noise_level::Velocity;
 use tweedie_core::schedule::{Process, Schedule};
 use tweedie_core::{Error, NoiseLevel};
 
-/// Checks a law on that many random cases.
+/// Checks a law on that many random cases: the same ones each time, so that a failure can be looked at again, and others under
+/// another `QUICKCHECK_SEED`.
 pub fn check(cases: u64, law: impl Testable) {
-    QuickCheck::new().tests(cases).quickcheck(law);
+    let seed = std::env::var("QUICKCHECK_SEED").map_or(0, |seed| seed.parse().expect("QUICKCHECK_SEED is a number"));
+    let rng = Gen::from_size_and_seed(100, seed);
+    QuickCheck::new().rng(rng).tests(cases).max_tests(cases).quickcheck(law);
 }
 
 /// Strictly between `low` and `high`.
