@@ -1,7 +1,7 @@
 //! The kinds of layers: which record is whose.
 
 use super::record::{Arena, MAX_TABLES, Tables, low};
-use super::{ArtifactError, Linear, Normalise};
+use super::{ArtifactError, Convolution, Linear, Normalise};
 
 /// One layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Layer<'a> {
     Linear(Linear<'a>),
     /// Layer normalisation.
     Normalise(Normalise),
+    /// Convolution.
+    Convolution(Convolution<'a>),
 }
 
 const UNKNOWN: ArtifactError = ArtifactError::Inconsistent("a layer's kind");
@@ -22,6 +24,7 @@ impl<'a> Layer<'a> {
         match low(head) {
             Linear::KIND => Ok(Linear::WORDS),
             Normalise::KIND => Ok(Normalise::WORDS),
+            Convolution::KIND => Ok(Convolution::WORDS),
             _ => Err(UNKNOWN),
         }
     }
@@ -31,6 +34,7 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(_) => Linear::WORDS,
             Self::Normalise(_) => Normalise::WORDS,
+            Self::Convolution(_) => Convolution::WORDS,
         }
     }
 
@@ -39,6 +43,9 @@ impl<'a> Layer<'a> {
         match records.first().map(|&head| low(head)) {
             Some(Linear::KIND) => Linear::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Linear),
             Some(Normalise::KIND) => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
+            Some(Convolution::KIND) => {
+                Convolution::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Convolution)
+            }
             Some(_) => Err(UNKNOWN),
             None => Err(CUT_SHORT),
         }
@@ -49,6 +56,7 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.tables(),
             Self::Normalise(_) => [&[]; MAX_TABLES],
+            Self::Convolution(convolution) => convolution.rows.tables(),
         }
     }
 
@@ -57,6 +65,7 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Normalise(normalise) => normalise.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Convolution(convolution) => convolution.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
         }
         Ok(())
     }
@@ -66,6 +75,7 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.check(arena),
             Self::Normalise(normalise) => normalise.check(arena),
+            Self::Convolution(convolution) => convolution.check(arena),
         }
     }
 }

@@ -51,6 +51,7 @@
 //!
 //! See [`Linear`] and [`Normalise`] for what the numbers mean and how the arithmetic goes, bit by bit.
 
+mod convolution;
 mod error;
 mod layer;
 mod linear;
@@ -59,6 +60,7 @@ mod record;
 mod step;
 mod write;
 
+pub use convolution::{Convolution, Source};
 pub use error::ArtifactError;
 pub use layer::Layer;
 pub use linear::{Linear, pack_weights, unpack_half, weight_words};

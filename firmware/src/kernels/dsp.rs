@@ -29,6 +29,7 @@ macro_rules! processor {
         ""
     };
 }
+pub(super) use processor;
 
 /// Blocks of four columns in one round of the loop.
 const UNROLLED: usize = 8;

@@ -32,10 +32,14 @@
 #[cfg(target_endian = "big")]
 compile_error!("two 16-bit numbers in a word stand low half first: there is no big-endian version");
 
+mod convolution;
 #[cfg(dsp)]
 mod dsp;
+#[cfg(dsp)]
+mod dsp_convolution;
 mod linear;
 mod normalise;
+mod patch;
 mod portable;
 mod requantise;
 mod residual;
@@ -44,6 +48,7 @@ mod table;
 mod thumb;
 mod view;
 
+pub use convolution::convolution;
 pub use linear::linear;
 pub use normalise::normalise;
 pub use residual::add;

@@ -27,6 +27,20 @@ pub fn rows(rows: &Rows<'_>, output: &mut [u32]) {
     }
 }
 
+/// One pixel of a convolution: `constants` hold biases and multipliers pair by pair, `output` has room for whole groups of four rows.
+#[cfg(not(dsp))]
+pub fn pixels(weights: &[u32], patch: &[u32], constants: &[u32], outputs: usize, output: &mut [u32]) {
+    let groups = weights.chunks_exact((patch.len() * 2).max(4)).take(outputs.div_ceil(4));
+    let constants = constants.as_chunks::<8>().0;
+    for ((group, &[a, b, ma, mb, c, d, mc, md]), output) in groups.zip(constants).zip(halves_mut(output).chunks_mut(4)) {
+        let sums = sums(group, patch);
+        let rows = [(a, ma), (b, mb), (c, mc), (d, md)];
+        for ((z, sum), (bias, multiplier)) in output.iter_mut().zip(sums).zip(rows) {
+            *z = requantise(sum.wrapping_add(bias as i32), multiplier);
+        }
+    }
+}
+
 /// The sums of a group's four rows over the input. Each half of a packed word is `first + 256 second`, and `first + 128` lies in 1..=255.
 #[cfg(not(any(dsp, thumb)))]
 fn sums(group: &[u32], input: &[u32]) -> [i32; 4] {

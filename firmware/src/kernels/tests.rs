@@ -1,5 +1,7 @@
 //! The kernels against `core::artifact`'s description, taken literally and in wide integers, and against real numbers.
 
+mod convolution;
+
 use super::*;
 use quickcheck::{TestResult, quickcheck};
 use std::vec;

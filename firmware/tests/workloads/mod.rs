@@ -2,6 +2,8 @@
 // `firmware/tests/kernels.rs`, and into the emulated board's program `kernels`, which counts instructions. The two never see each other's
 // results, only these.
 
+pub mod images;
+
 use tweedie_core::artifact::{self, ArtifactError, Header, Layer, Linear, Normalise, PlanStep};
 use tweedie_core::noise::NoiseStream;
 use tweedie_core::{NoiseSource, Tensor};
