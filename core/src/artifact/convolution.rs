@@ -70,19 +70,22 @@ impl<'a> Convolution<'a> {
     pub fn output_size(&self) -> (u32, u32) {
         let along = |size: u16| {
             let room = u32::from(size) + 2 * u32::from(self.padding);
-            room.checked_sub(self.kernel.into()).and_then(|room| room.checked_div(self.stride.into())).map_or(0, |n| n + 1)
+            room.checked_sub(self.kernel.into())
+                .and_then(|room| room.checked_div(self.stride.into()))
+                .map_or(0, |n| n + 1)
         };
         (along(self.height), along(self.width))
     }
 
-    /// Elements of the room for patches, for each output's bias and multiplier, and for two pixels of output.
+    /// Elements of the room for two patches, two pixels of output, and constants of each pair of rows.
     pub fn scratch(&self) -> u32 {
         let padded = |count: u32| count.next_multiple_of(4);
-        2 * padded(self.rows.inputs) + 6 * padded(self.rows.outputs)
+        2 * padded(self.rows.inputs) + 7 * padded(self.rows.outputs)
     }
 
     pub(super) fn read(record: &[u32; RECORD], tables: Tables<'a>) -> Result<Self, ArtifactError> {
-        let [head, first_at, second_at, channels, size, steps, scratch_at, output_at, outputs, places @ .., 0] = *record
+        let [head, first_at, second_at, channels, size, steps, scratch_at, output_at, outputs, places @ .., 0] =
+            *record
         else {
             return Err(ArtifactError::Inconsistent("a layer's kind"));
         };
@@ -96,7 +99,8 @@ impl<'a> Convolution<'a> {
             Source { at: second_at, channels: high(channels), doubled: flags & 4 != 0 },
         ];
         let depth = u32::from(low(channels)) + u32::from(high(channels));
-        let inputs = u32::from(kernel).pow(2).checked_mul(depth).ok_or(ArtifactError::Inconsistent("a layer's size"))?;
+        let inputs =
+            u32::from(kernel).pow(2).checked_mul(depth).ok_or(ArtifactError::Inconsistent("a layer's size"))?;
         let rows = Linear::of_tables((scratch_at, inputs), (output_at, outputs), flags & 1 == 1, places, tables)?;
         Ok(Self { sources, height: low(size), width: high(size), kernel, stride, padding, rows })
     }

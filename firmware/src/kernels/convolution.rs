@@ -1,15 +1,15 @@
 //! The convolution: patches of two pixels at a time (one without the DSP instructions), and the rows of a linear layer over them.
 
 use super::linear::chosen;
-use super::patch::{Geometry, Patch};
+use super::patch::Patches;
 use super::{TooShort, activate, add, first, halves, halves_mut, portable};
 use core::ops::Range;
 use tweedie_core::artifact::{Convolution, TABLE_ENTRIES, weight_words};
 
 #[cfg(dsp)]
-use super::dsp_convolution::pixels;
+use super::dsp_convolution::{pixels, start};
 #[cfg(not(dsp))]
-use super::portable::pixels;
+use super::portable::{pixels, start};
 
 /// Pixels whose patches are laid out, and multiplied by the rows, together.
 pub(super) const LANES: usize = if cfg!(dsp) { 2 } else { 1 };
@@ -41,30 +41,24 @@ pub fn convolution(layer: &Convolution<'_>, step: usize, class: usize, arena: &m
         words(source.at, usize::from(height) * usize::from(width) * usize::from(source.channels))
     });
     let [first_image, second_image] = images;
-    let (room, output) = (words(rows.input_at, layer.scratch() as usize), words(rows.output_at, pixels_there * outputs));
+    let (room, output) =
+        (words(rows.input_at, layer.scratch() as usize), words(rows.output_at, pixels_there * outputs));
     let need = [&first_image, &second_image, &room, &output].map(|range| range.end).into_iter().max().unwrap_or(0);
     let apart = arena.get_disjoint_mut([first_image, second_image, room, output]);
     let [first_image, second_image, room, output] =
         apart.map_err(|_| TooShort { what: "a convolution's arena", need, have })?;
 
     let padded = outputs.next_multiple_of(4);
-    let (constants, room) = room.split_at_mut(2 * padded);
+    let (constants, room) = room.split_at_mut(CONSTANTS * padded / 2);
     let (patch, held) = room.split_at_mut(LANES * inputs.next_multiple_of(4) / 2);
     let held = held.get_mut(..LANES * padded / 2).unwrap_or_default();
     fill(constants, biases, multipliers);
 
-    let geometry = Geometry::new(layer, [first_image, second_image]);
+    let mut patches = Patches::new(layer, [first_image, second_image], width as usize);
     let mut at = 0;
-    let (mut y, mut x) = (0, 0);
     while at < pixels_there {
         let lanes = LANES.min(pixels_there - at);
-        for lane in 0..lanes {
-            geometry.gather(y, x, &mut Patch::new(patch, lane));
-            x += 1;
-            if x == width as usize {
-                (y, x) = (y + 1, 0);
-            }
-        }
+        patches.lay_out(lanes, patch);
         let whole = outputs == padded && lanes == LANES;
         let begin = at * outputs;
         at += lanes;
@@ -107,14 +101,15 @@ fn words(at: u32, numbers: usize) -> Range<usize> {
     at..at.saturating_add(numbers.div_ceil(2))
 }
 
-/// For each pair of rows their biases, all tables summed, and then their multipliers; rows that there are not have 0.
+/// Words for a pair of rows: where its sums start, and its multipliers.
+pub(super) const CONSTANTS: usize = 5;
+
+/// The constants of each pair of rows, all bias tables summed; rows that there are not have 0.
 fn fill(constants: &mut [u32], biases: [Option<&[u32]>; 3], multipliers: &[u32]) {
-    constants.fill(0);
-    let (pairs, _) = constants.as_chunks_mut::<4>();
-    for (pair, [first, second, first_multiplier, second_multiplier]) in pairs.iter_mut().enumerate() {
+    for (pair, constants) in constants.as_chunks_mut::<CONSTANTS>().0.iter_mut().enumerate() {
         let of = |table: &[u32], row: usize| table.get(row).copied().unwrap_or(0);
         let bias = |row: usize| biases.into_iter().flatten().fold(0_u32, |sum, table| sum.wrapping_add(of(table, row)));
-        (*first, *second) = (bias(2 * pair), bias(2 * pair + 1));
-        (*first_multiplier, *second_multiplier) = (of(multipliers, 2 * pair), of(multipliers, 2 * pair + 1));
+        let [one, two, three] = start(bias(2 * pair), bias(2 * pair + 1));
+        *constants = [one, two, three, of(multipliers, 2 * pair), of(multipliers, 2 * pair + 1)];
     }
 }

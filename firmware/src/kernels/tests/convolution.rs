@@ -28,7 +28,8 @@ impl Sketch {
         let (height, width) = (size() as u16, size() as u16);
         // Fours are laid out by words.
         let fours = below(random, 2) == 0;
-        let mut channels = |least: usize| (if fours { 4 * (least + below(random, 3)) } else { least + below(random, 9) }) as u16;
+        let mut channels =
+            |least: usize| (if fours { 4 * (least + below(random, 3)) } else { least + below(random, 9) }) as u16;
         let (one, two) = (channels(1), channels(0) * u16::from(below(&mut Random(height.into()), 2) == 0));
         let outputs = if below(random, 2) == 0 { 4 * (1 + below(random, 3)) } else { 1 + below(random, 10) };
         let mut end = 0_u32;
@@ -82,7 +83,8 @@ impl Sketch {
         let mut packed = vec![0; weight_words(inputs, outputs).unwrap()];
         let weights: Vec<i8> = weights;
         pack_weights(&weights, inputs, outputs, &mut packed).unwrap();
-        let table = if below(random, 2) == 0 { (0..TABLE_ENTRIES).map(|_| random.i16(extreme)).collect() } else { vec![] };
+        let table =
+            if below(random, 2) == 0 { (0..TABLE_ENTRIES).map(|_| random.i16(extreme)).collect() } else { vec![] };
         let arena = (0..end.next_multiple_of(2)).map(|_| random.i16(extreme)).collect();
         Self { layer, weights, tables: [bias, by_step, by_class, multipliers, packed], table, arena }
     }
@@ -91,7 +93,8 @@ impl Sketch {
         let mut numbers = Vec::new();
         for source in self.layer.sources {
             for channel in 0..usize::from(source.channels) {
-                let inside = (0..i64::from(self.layer.height)).contains(&y) && (0..i64::from(self.layer.width)).contains(&x);
+                let inside =
+                    (0..i64::from(self.layer.height)).contains(&y) && (0..i64::from(self.layer.width)).contains(&x);
                 numbers.push(if inside {
                     let half = |at: i64| if source.doubled { at / 2 } else { at } as usize;
                     let width = if source.doubled { self.layer.width.div_ceil(2) } else { self.layer.width };
@@ -118,7 +121,8 @@ impl Sketch {
                 let patch: Vec<i64> =
                     (0..kernel * kernel).flat_map(|n| self.input(top + n / kernel, left + n % kernel)).collect();
                 for o in 0..outputs {
-                    let of = |table: &[u32], row: usize| table.get(row * outputs + o).map_or(0, |&b| i64::from(b as i32));
+                    let of =
+                        |table: &[u32], row: usize| table.get(row * outputs + o).map_or(0, |&b| i64::from(b as i32));
                     let [bias, by_step, by_class, multipliers, _] = &self.tables;
                     let mut acc = of(bias, 0) + of(by_step, step) + of(by_class, class);
                     for (w, x) in self.weights[o * inputs..][..inputs].iter().zip(&patch) {
