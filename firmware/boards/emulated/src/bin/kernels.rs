@@ -24,7 +24,7 @@ const ROUNDS: u32 = 2_000_000;
 /// A workload is repeated until it has done about so many units, since a tick may be 50 instructions.
 const UNITS: u32 = 1 << 17;
 /// Words for images: what an M0 with 16 KB has left, or as many as the largest workload needs.
-const ARENA: usize = if cfg!(small_ram) { 1500 } else { images::ARENA };
+const ARENA: usize = if cfg!(small_ram) { 800 } else { images::ARENA };
 
 /// Why the program ends early.
 enum Stopped {
