@@ -95,27 +95,44 @@ impl<'m, 'a, 's> Network<'m, 'a, 's> {
         Ok(Self { model, arena, class: usize::from(class) })
     }
 
+    /// What begins at a layer's input, and what begins at its output. The two do not overlap, so a cut between them gives both.
+    fn apart(&mut self, input_at: u32, output_at: u32) -> Option<(&[u32], &mut [u32])> {
+        let (input_at, output_at) = (input_at as usize / 2, output_at as usize / 2);
+        if input_at < output_at {
+            let (low, high) = self.arena.split_at_mut_checked(output_at)?;
+            Some((low.get(input_at..)?, high))
+        } else {
+            let (low, high) = self.arena.split_at_mut_checked(input_at)?;
+            Some((&*high, low.get_mut(output_at..)?))
+        }
+    }
+
     /// The network's output for what the arena holds at the input, in place.
     fn run(&mut self, step: usize) -> Result<(), NetworkError> {
+        let class = self.class;
         for (index, layer) in self.model.artifact.layers().enumerate() {
             let outside = NetworkError::Layer { layer: index };
             let done = match layer {
                 Layer::Linear(linear) => {
-                    let (input_at, output_at) = (linear.input_at as usize / 2, linear.output_at as usize / 2);
-                    // The two do not overlap, so a cut between them gives both.
-                    let (input, output) = if input_at < output_at {
-                        let (low, high) = self.arena.split_at_mut_checked(output_at).ok_or(outside)?;
-                        (low.get(input_at..).ok_or(outside)?, high)
-                    } else {
-                        let (low, high) = self.arena.split_at_mut_checked(input_at).ok_or(outside)?;
-                        (&*high, low.get_mut(output_at..).ok_or(outside)?)
-                    };
-                    kernels::linear(&linear, step, self.class, input, output)
+                    let (input, output) = self.apart(linear.input_at, linear.output_at).ok_or(outside)?;
+                    kernels::linear(&linear, step, class, input, output)
+                }
+                Layer::Convolution(convolution) => kernels::convolution(&convolution, step, class, self.arena),
+                Layer::Attention(attention) => kernels::attention(&attention, self.arena),
+                Layer::Rearrange(rearrange) => {
+                    let (input, output) = self.apart(rearrange.input_at, rearrange.output_at).ok_or(outside)?;
+                    kernels::rearrange(&rearrange, input, output)
+                }
+                Layer::Constants(constants) => {
+                    let output = self.arena.get_mut(constants.output_at as usize / 2..).ok_or(outside)?;
+                    let output = output.get_mut(..constants.numbers.len()).ok_or(outside)?;
+                    output.copy_from_slice(constants.numbers);
+                    Ok(())
                 }
                 Layer::Normalise(normalise) => {
                     let (input_at, output_at) = (normalise.input_at as usize / 2, normalise.output_at as usize / 2);
                     if input_at != output_at {
-                        let features = normalise.features as usize;
+                        let features = (normalise.features as usize).saturating_mul(normalise.rows as usize);
                         let (from, to) = (2 * input_at, 2 * output_at);
                         let numbers = numbers_mut(self.arena);
                         if from.max(to).saturating_add(features) > numbers.len() {

@@ -48,6 +48,7 @@ fn model() -> Vec<u32> {
         Layer::Normalise(Normalise {
             input_at: 8,
             features: hidden as u32,
+            rows: 1,
             output_at: 16,
             shift: 12,
             epsilon: 9,

@@ -2,6 +2,7 @@
 
 mod workloads;
 
+use workloads::images::{ARENA, IMAGES, checksum, fresh};
 use workloads::{ARTIFACT, Memory, WORKLOADS, write_artifact};
 
 #[test]
@@ -18,6 +19,21 @@ fn every_workload_leaves_the_bits_that_every_machine_leaves() {
             wrong.push(format!("{}: {:#010x}", workload.name, memory.checksum()));
         }
         assert!(workload.units.0 > 0 && !workload.units.1.is_empty());
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_workload_of_images_leaves_the_bits_that_every_machine_leaves() {
+    let mut wrong = Vec::new();
+    for workload in IMAGES {
+        assert!(workload.words <= ARENA && workload.units.0 > 0 && !workload.units.1.is_empty());
+        let mut arena = vec![0; workload.words];
+        fresh(&mut arena);
+        (workload.run)(&mut arena);
+        if checksum(&arena) != workload.expected {
+            wrong.push(format!("{}: {:#010x}", workload.name, checksum(&arena)));
+        }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

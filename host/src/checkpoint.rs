@@ -102,7 +102,7 @@ impl Model {
         if !sizes_fit {
             return Err(damaged(path, "the shape of its samples makes no sense"));
         }
-        let network = preset.network.build(description.features(), description.classes);
+        let network = preset.network.build(&description.shape, description.classes)?;
         let mut entries = Vec::new();
         for (name, shape) in network.weights() {
             entries.push((name.clone(), file.tensor(path, &name, &shape, device)?));

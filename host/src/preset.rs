@@ -12,8 +12,10 @@ use tweedie_core::loss::Weight;
 use tweedie_core::prediction::Prediction;
 
 /// The presets that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 5] = [
     ("digits", include_str!("../presets/digits.toml")),
+    ("mnist", include_str!("../presets/mnist.toml")),
+    ("images", include_str!("../presets/images.toml")),
     ("digits-mixture", include_str!("../presets/digits-mixture.toml")),
     ("cow", include_str!("../presets/cow.toml")),
 ];
@@ -98,6 +100,12 @@ pub struct NetworkSettings {
     pub hidden: usize,
     /// Residual blocks.
     pub blocks: usize,
+    /// Of a network of images: pixels along a side of the patches that it sees.
+    pub patch: usize,
+    /// Of a U-Net: sizes of the image, each half of the one before.
+    pub levels: usize,
+    /// Of a transformer: heads of the attention.
+    pub heads: usize,
     /// Of a mixture: components for each class.
     pub components: usize,
     /// Of a mixture: directions in which a component varies.
@@ -264,6 +272,10 @@ names! {
     NetworkKind {
         /// [`ResidualMlp`](crate::network::ResidualMlp).
         ResidualMlp,
+        /// [`UNet`](crate::network::UNet).
+        Unet,
+        /// [`Transformer`](crate::network::Transformer).
+        Transformer,
         /// [`Mixture`](crate::network::Mixture).
         Mixture,
     }
@@ -465,6 +477,9 @@ impl Preset {
         }
         between("network.hidden", network.hidden, 1..=1 << 14)?;
         between("network.blocks", network.blocks, 0..=1 << 10)?;
+        between("network.patch", network.patch, 1..=1 << 8)?;
+        between("network.levels", network.levels, 1..=8)?;
+        between("network.heads", network.heads, 1..=1 << 10)?;
         between("network.components", network.components, 1..=1 << 10)?;
         between("network.rank", network.rank, 0..=1 << 10)?;
         if network.kind == NetworkKind::Mixture && training.prediction != PredictionName::X0 {

@@ -67,7 +67,7 @@ impl<'a> Training<'a> {
     ) -> Result<Self, Error> {
         let lesson = Regression::new(preset, data, process)?;
         let subject = subject(preset, data)?;
-        let network = preset.network.build(data.sample_size(), data.classes);
+        let network = preset.network.build(&data.shape, data.classes)?;
         let parameters = network.initialise(preset.training.seed, device)?;
         Self::of_lesson(subject, Box::new(lesson), parameters, device)
     }
@@ -100,7 +100,7 @@ impl<'a> Training<'a> {
     ) -> Result<Self, Error> {
         let optimiser = OptimiserState::new(&parameters)?;
         let progress = Progress::new(subject.config, subject.fingerprint);
-        Ok(Self::assemble(subject.preset, subject.description, lesson, parameters, optimiser, progress, device))
+        Self::assemble(subject.preset, subject.description, lesson, parameters, optimiser, progress, device)
     }
 
     /// A training of any lesson from the state that an earlier one saved. The lesson, which may be costly, is made once the state is known
@@ -114,7 +114,7 @@ impl<'a> Training<'a> {
         device: &Device,
         lesson: impl FnOnce() -> Result<Box<dyn Lesson + 'a>, Error>,
     ) -> Result<Self, Error> {
-        let network = build(subject.preset, &subject.description);
+        let network = build(subject.preset, &subject.description)?;
         let State { parameters, optimiser, progress, memory } = load_state(state, network.as_ref(), device)?;
         let mismatch = |reason: &str| {
             let folder = state.parent().unwrap_or(state).to_owned();
@@ -132,7 +132,7 @@ impl<'a> Training<'a> {
         }
         let mut lesson = lesson()?;
         lesson.recall(progress.updates, memory);
-        Ok(Self::assemble(subject.preset, subject.description, lesson, parameters, optimiser, progress, device))
+        Self::assemble(subject.preset, subject.description, lesson, parameters, optimiser, progress, device)
     }
 
     fn assemble(
@@ -143,10 +143,10 @@ impl<'a> Training<'a> {
         optimiser: OptimiserState,
         progress: Progress,
         device: &Device,
-    ) -> Self {
-        let network = build(preset, &description);
+    ) -> Result<Self, Error> {
+        let network = build(preset, &description)?;
         let device = device.clone();
-        Self { preset, description, lesson, network, device, parameters, optimiser, progress }
+        Ok(Self { preset, description, lesson, network, device, parameters, optimiser, progress })
     }
 
     /// Updates made so far.
@@ -208,7 +208,7 @@ impl<'a> Training<'a> {
         let averages = self.parameters.iter().zip(&self.optimiser.slots);
         let averages = averages.map(|((name, _), slot)| Ok((name.to_owned(), slot.average.copy()?)));
         Ok(Model {
-            network: build(self.preset, &self.description),
+            network: build(self.preset, &self.description)?,
             weights: FrozenWeights::new(averages.collect::<candle_core::Result<_>>()?),
             preset: self.preset.clone(),
             description: self.description.clone(),
@@ -298,8 +298,8 @@ fn subject<'a>(preset: &'a Preset, data: &Dataset) -> Result<Subject<'a>, Error>
     Ok(Subject { preset, description, config, fingerprint: fingerprint(data) })
 }
 
-fn build(preset: &Preset, description: &Description) -> Box<dyn Network> {
-    preset.network.build(description.features(), description.classes)
+fn build(preset: &Preset, description: &Description) -> Result<Box<dyn Network>, Error> {
+    preset.network.build(&description.shape, description.classes)
 }
 
 /// The loss of a batch and its gradient by every weight, in their order. Each part of the batch is computed on one thread;

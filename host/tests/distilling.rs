@@ -38,7 +38,7 @@ fn teacher() -> &'static Model {
 /// Distils the teacher into `folder`, and copies the state and metrics at some moments into folders beside it.
 fn distil(folder: &Path, settings: &[&str], moments: &[u64]) -> Model {
     let settings: Vec<String> = settings.iter().map(|setting| format!("distillation.{setting}")).collect();
-    let settings = DistillationSettings::new(&settings).unwrap();
+    let settings = DistillationSettings::new(NetworkKind::ResidualMlp, &settings).unwrap();
     let config =
         DistillationConfig { teacher: "teacher".into(), student: settings.student(teacher()).unwrap(), settings };
     let run = RunFolder::create(folder, &config.to_toml().unwrap()).unwrap();

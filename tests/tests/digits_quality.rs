@@ -58,7 +58,7 @@ fn good(panel: &Panel, scores: &Scores<f64>) {
 }
 
 fn student(teacher: &Model, panel: &Panel, folder: &Path) -> Model {
-    let settings = DistillationSettings::new(&[]).unwrap();
+    let settings = DistillationSettings::new(NetworkKind::ResidualMlp, &[]).unwrap();
     let config = DistillationConfig { teacher: folder.into(), student: settings.student(teacher).unwrap(), settings };
     let run = RunFolder::create(folder, &config.to_toml().unwrap()).unwrap();
     let process = AnyProcess::new(&teacher.preset.process).unwrap();

@@ -96,6 +96,7 @@ impl Arbitrary for RandomModel {
             Layer::Normalise(Normalise {
                 input_at: h as u32,
                 features: hidden as u32,
+                rows: 1,
                 output_at: n as u32,
                 shift: within(g, 0, 10) as u32,
                 epsilon: within(g, 1, 1 << 20) as u64,

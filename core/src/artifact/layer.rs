@@ -1,7 +1,7 @@
 //! The kinds of layers: which record is whose.
 
 use super::record::{Arena, MAX_TABLES, Tables, low};
-use super::{ArtifactError, Linear, Normalise};
+use super::{ArtifactError, Attention, Constants, Convolution, Linear, Normalise, Rearrange};
 
 /// One layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,14 @@ pub enum Layer<'a> {
     Linear(Linear<'a>),
     /// Layer normalisation.
     Normalise(Normalise),
+    /// Convolution.
+    Convolution(Convolution<'a>),
+    /// Samples as images of patches, and back.
+    Rearrange(Rearrange),
+    /// Numbers that are always the same.
+    Constants(Constants<'a>),
+    /// Attention.
+    Attention(Attention<'a>),
 }
 
 const UNKNOWN: ArtifactError = ArtifactError::Inconsistent("a layer's kind");
@@ -22,6 +30,10 @@ impl<'a> Layer<'a> {
         match low(head) {
             Linear::KIND => Ok(Linear::WORDS),
             Normalise::KIND => Ok(Normalise::WORDS),
+            Convolution::KIND => Ok(Convolution::WORDS),
+            Rearrange::KIND => Ok(Rearrange::WORDS),
+            Constants::KIND => Ok(Constants::WORDS),
+            Attention::KIND => Ok(Attention::WORDS),
             _ => Err(UNKNOWN),
         }
     }
@@ -31,6 +43,10 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(_) => Linear::WORDS,
             Self::Normalise(_) => Normalise::WORDS,
+            Self::Convolution(_) => Convolution::WORDS,
+            Self::Rearrange(_) => Rearrange::WORDS,
+            Self::Constants(_) => Constants::WORDS,
+            Self::Attention(_) => Attention::WORDS,
         }
     }
 
@@ -39,6 +55,16 @@ impl<'a> Layer<'a> {
         match records.first().map(|&head| low(head)) {
             Some(Linear::KIND) => Linear::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Linear),
             Some(Normalise::KIND) => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
+            Some(Convolution::KIND) => {
+                Convolution::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Convolution)
+            }
+            Some(Rearrange::KIND) => Rearrange::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Rearrange),
+            Some(Constants::KIND) => {
+                Constants::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Constants)
+            }
+            Some(Attention::KIND) => {
+                Attention::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Attention)
+            }
             Some(_) => Err(UNKNOWN),
             None => Err(CUT_SHORT),
         }
@@ -48,7 +74,10 @@ impl<'a> Layer<'a> {
     pub(super) fn tables(&self) -> [&'a [u32]; MAX_TABLES] {
         match self {
             Self::Linear(linear) => linear.tables(),
-            Self::Normalise(_) => [&[]; MAX_TABLES],
+            Self::Normalise(_) | Self::Rearrange(_) => [&[]; MAX_TABLES],
+            Self::Convolution(convolution) => convolution.rows.tables(),
+            Self::Constants(constants) => constants.tables(),
+            Self::Attention(attention) => attention.tables(),
         }
     }
 
@@ -57,6 +86,10 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Normalise(normalise) => normalise.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Convolution(convolution) => convolution.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Rearrange(rearrange) => rearrange.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Constants(constants) => constants.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Attention(attention) => attention.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
         }
         Ok(())
     }
@@ -66,6 +99,10 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.check(arena),
             Self::Normalise(normalise) => normalise.check(arena),
+            Self::Convolution(convolution) => convolution.check(arena),
+            Self::Rearrange(rearrange) => rearrange.check(arena),
+            Self::Constants(constants) => constants.check(arena),
+            Self::Attention(attention) => attention.check(arena),
         }
     }
 }

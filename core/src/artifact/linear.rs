@@ -54,6 +54,17 @@ impl<'a> Linear<'a> {
         if high(head) > 1 || zero != 0 {
             return Err(ArtifactError::Inconsistent("a layer's kind"));
         }
+        Self::of_tables((input_at, inputs), (output_at, outputs), high(head) == 1, places, tables)
+    }
+
+    /// Input and output as place and length, and the places of the tables.
+    pub(super) fn of_tables(
+        (input_at, inputs): (u32, u32),
+        (output_at, outputs): (u32, u32),
+        add: bool,
+        places: [u32; MAX_TABLES],
+        tables: Tables<'a>,
+    ) -> Result<Self, ArtifactError> {
         let weights =
             weight_words(inputs as usize, outputs as usize).ok_or(ArtifactError::Inconsistent("a layer's size"))?;
         let rows = outputs as usize;
@@ -62,7 +73,7 @@ impl<'a> Linear<'a> {
             inputs,
             output_at,
             outputs,
-            add: high(head) == 1,
+            add,
             weights: tables.get(places[0], weights, "a layer's weights")?,
             bias: tables.get(places[1], rows, "a layer's bias")?,
             multipliers: tables.get(places[2], rows, "a layer's multipliers")?,
@@ -84,12 +95,17 @@ impl<'a> Linear<'a> {
 
     /// Everything that running relies on.
     pub(super) fn check(&self, arena: Arena) -> Result<(), ArtifactError> {
-        use ArtifactError::Inconsistent;
         arena.holds(self.input_at, self.inputs, "a layer's input")?;
         arena.holds(self.output_at, self.outputs, "a layer's output")?;
         if overlap(self.input_at, self.inputs, self.output_at, self.outputs) {
-            return Err(Inconsistent("a layer whose output overlaps its input"));
+            return Err(ArtifactError::Inconsistent("a layer whose output overlaps its input"));
         }
+        self.check_numbers()
+    }
+
+    /// What the arithmetic relies on, wherever the numbers lie: no accumulator overflows.
+    pub(super) fn check_numbers(&self) -> Result<(), ArtifactError> {
+        use ArtifactError::Inconsistent;
         if self.multipliers.iter().any(|&m| m as i32 <= 0 && m != 0) {
             return Err(Inconsistent("a layer's multipliers"));
         }

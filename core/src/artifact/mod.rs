@@ -40,7 +40,7 @@
 //! |---|---|---|
 //! | 0 | kind 1, flags (high half: bit 0 add to what the output holds) | kind 2 |
 //! | 1, 2 | `input_at`, inputs | `input_at`, features |
-//! | 3, 4 | `output_at`, outputs | `output_at`, 0 |
+//! | 3, 4 | `output_at`, outputs | `output_at`, rows less one |
 //! | 5 | `weights_at` | left shift of deviations |
 //! | 6 | `bias_at` | low word of epsilon |
 //! | 7 | `multipliers_at` | high word of epsilon |
@@ -49,20 +49,41 @@
 //! | 10 | `class_bias_at`, 0 for none | 0 |
 //! | 11 | 0 | 0 |
 //!
-//! See [`Linear`] and [`Normalise`] for what the numbers mean and how the arithmetic goes, bit by bit.
+//! | word | convolution | rearrangement | constants | attention |
+//! |---|---|---|---|---|
+//! | 0 | kind 4, flags (high half: bit 0 add to what the output holds, bits 1 and 2 first and second source doubled) | kind 5, flags (bit 0 back) | kind 6 | kind 7 |
+//! | 1, 2 | `at` of both sources | `input_at`, `output_at` | `output_at`, length | `input_at`, `output_at` |
+//! | 3 | channels of both | rows, columns | `numbers_at` | `scratch_at` |
+//! | 4 | height, width | side, channels | | tokens, heads |
+//! | 5 | kernel (byte 0), stride (byte 1), padding (byte 2), 0 | 0 | | depth, shift |
+//! | 6 | `input_at` of the rows | | | multiplier |
+//! | 7, 8 | `output_at`, outputs | | | `table_at` |
+//! | 9 to 14 | as words 5 to 10 of a linear layer | | | |
+//! | 15 | 0 | | | |
+//!
+//! See [`Linear`], [`Normalise`], [`Convolution`], [`Rearrange`], [`Constants`] and [`Attention`] for what the numbers mean and how the arithmetic
+//! goes, bit by bit.
 
+mod attention;
+mod constants;
+mod convolution;
 mod error;
 mod layer;
 mod linear;
 mod normalise;
+mod rearrange;
 mod record;
 mod step;
 mod write;
 
+pub use attention::{Attention, MAX_TOKENS};
+pub use constants::Constants;
+pub use convolution::{Convolution, Source};
 pub use error::ArtifactError;
 pub use layer::Layer;
 pub use linear::{Linear, pack_weights, unpack_half, weight_words};
 pub use normalise::Normalise;
+pub use rearrange::Rearrange;
 pub use step::PlanStep;
 pub use write::{length, write};
 

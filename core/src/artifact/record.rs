@@ -63,6 +63,14 @@ pub fn overlap(a: u32, a_length: u32, b: u32, b_length: u32) -> bool {
     u64::from(a) < u64::from(b) + padded(b_length) && u64::from(b) < u64::from(a) + padded(a_length)
 }
 
+/// Whether any two of these ranges share an element; one of length 0 shares none.
+pub fn any_overlap(ranges: &[(u32, u32)]) -> bool {
+    let used = ranges.iter().enumerate().filter(|(_, range)| range.1 > 0);
+    used.into_iter().any(|(index, &(a, a_length))| {
+        ranges[..index].iter().any(|&(b, b_length)| b_length > 0 && overlap(a, a_length, b, b_length))
+    })
+}
+
 pub const fn low(word: u32) -> u16 {
     word as u16
 }

@@ -34,6 +34,11 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::write(out.join("memory.x"), layout::memory_x(machine.chip, range(machine.flash), range(machine.ram)))?;
     model::write_source(&out)?;
+    // Programs that measure leave out what does not fit.
+    println!("cargo::rustc-check-cfg=cfg(small_ram)");
+    if machine.ram.length < 32 * 1024 {
+        println!("cargo::rustc-cfg=small_ram");
+    }
     // Where a device crate would name its interrupts.
     fs::write(out.join("device.x"), "")?;
     println!("cargo::rustc-link-search={}", out.display());

@@ -59,7 +59,12 @@ pub fn linear(
 }
 
 /// A row of a bias table, or nothing where there is no table.
-fn chosen<'a>(table: &'a [u32], row: usize, outputs: usize, what: &'static str) -> Result<Option<&'a [u32]>, TooShort> {
+pub(super) fn chosen<'a>(
+    table: &'a [u32],
+    row: usize,
+    outputs: usize,
+    what: &'static str,
+) -> Result<Option<&'a [u32]>, TooShort> {
     if table.is_empty() {
         return Ok(None);
     }

@@ -32,21 +32,32 @@
 #[cfg(target_endian = "big")]
 compile_error!("two 16-bit numbers in a word stand low half first: there is no big-endian version");
 
+mod attention;
+mod convolution;
 #[cfg(dsp)]
 mod dsp;
+#[cfg(dsp)]
+mod dsp_convolution;
 mod linear;
 mod normalise;
+mod patch;
 mod portable;
+mod rearrange;
 mod requantise;
 mod residual;
+mod softmax;
 mod table;
 #[cfg(thumb)]
 mod thumb;
 mod view;
 
+pub use attention::attention;
+pub use convolution::convolution;
 pub use linear::linear;
 pub use normalise::normalise;
+pub use rearrange::rearrange;
 pub use residual::add;
+pub use softmax::softmax;
 pub use table::activate;
 pub use view::{halves, halves_mut, numbers, numbers_mut};
 pub(crate) use view::{tensor, tensor_mut};

@@ -7,10 +7,20 @@ use tweedie_core::artifact::Normalise;
 /// with the output.
 ///
 /// # Errors
-/// [`TooShort`] for fewer values than features.
+/// [`TooShort`] for fewer values than the rows have.
 pub fn normalise(layer: &Normalise, values: &mut [u32]) -> Result<(), TooShort> {
     let features = layer.features as usize;
-    let values = first_mut(values, features.div_ceil(2), "values to normalise")?;
+    // Of several rows each fills its words.
+    let rows = layer.rows as usize;
+    let values = first_mut(values, features.saturating_mul(rows).div_ceil(2), "values to normalise")?;
+    for row in values.chunks_mut(features.div_ceil(2).max(1)) {
+        normalise_row(layer, row);
+    }
+    Ok(())
+}
+
+fn normalise_row(layer: &Normalise, values: &mut [u32]) {
+    let features = layer.features as usize;
     let (sum, squares) = moments(values, features);
     // sum d^2 = n (n sum x^2 - (sum x)^2), exactly; below 2^60 for 1024 features.
     let n = u64::from(layer.features);
@@ -18,7 +28,6 @@ pub fn normalise(layer: &Normalise, values: &mut [u32]) -> Result<(), TooShort> 
     let inverse = inverse(spread.saturating_add(layer.epsilon), layer.gain);
     // d << shift = (n << shift) x - (sum << shift), where n << shift is below 2^15.
     scale(values, features, layer.features.wrapping_shl(layer.shift) as i32, sum.wrapping_shl(layer.shift), inverse);
-    Ok(())
 }
 
 /// The sum and the sum of squares of the first `count` numbers.

@@ -4,7 +4,7 @@ use super::requantise::requantise;
 #[cfg(thumb)]
 use super::thumb::sums;
 #[cfg(not(dsp))]
-use super::{halves_mut, linear::Rows};
+use super::{convolution::CONSTANTS, halves_mut, linear::Rows};
 use tweedie_core::artifact::TABLE_ENTRIES;
 
 /// The first steps of [`Linear`](tweedie_core::artifact::Linear)'s arithmetic: one 16-bit number for each row.
@@ -23,6 +23,26 @@ pub fn rows(rows: &Rows<'_>, output: &mut [u32]) {
         let multipliers = rows.multipliers.get(row..).unwrap_or_default();
         for ((z, sum), &multiplier) in output.iter_mut().zip(sums).zip(multipliers) {
             *z = requantise(sum, multiplier);
+        }
+    }
+}
+
+/// Where the sums of a pair of rows begin: at its biases.
+#[cfg(not(dsp))]
+pub fn start(a: u32, b: u32) -> [u32; 3] {
+    [a, b, 0]
+}
+
+/// One pixel of a convolution: `constants` are those of pairs of rows, `output` has room for whole groups of four rows.
+#[cfg(not(dsp))]
+pub fn pixels(weights: &[u32], patch: &[u32], constants: &[u32], outputs: usize, output: &mut [u32]) {
+    let groups = weights.chunks_exact((patch.len() * 2).max(4)).take(outputs.div_ceil(4));
+    let pairs = constants.as_chunks::<CONSTANTS>().0;
+    for ((group, pairs), output) in groups.zip(pairs.chunks(2)).zip(halves_mut(output).chunks_mut(4)) {
+        let sums = sums(group, patch);
+        let rows = pairs.iter().flat_map(|&[a, b, _, one, two]| [(a, one), (b, two)]);
+        for ((z, sum), (bias, multiplier)) in output.iter_mut().zip(sums).zip(rows) {
+            *z = requantise(sum.wrapping_add(bias as i32), multiplier);
         }
     }
 }

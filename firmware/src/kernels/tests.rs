@@ -1,5 +1,9 @@
 //! The kernels against `core::artifact`'s description, taken literally and in wide integers, and against real numbers.
 
+mod attention;
+mod convolution;
+mod rows;
+
 use super::*;
 use quickcheck::{TestResult, quickcheck};
 use std::vec;
@@ -24,7 +28,7 @@ impl Random {
     }
 }
 
-fn words(numbers: &[i16]) -> Vec<u32> {
+pub fn words(numbers: &[i16]) -> Vec<u32> {
     let mut words = vec![0; numbers.len().div_ceil(2)];
     halves_mut(&mut words)[..numbers.len()].copy_from_slice(numbers);
     words
@@ -174,7 +178,7 @@ quickcheck! {
         let most = (0..31).rev().find(|&shift| (n as u64 * 65_535) << shift < 1 << 31).unwrap();
         let layer = Normalise {
             input_at: 0,
-            features: n as u32,
+            features: n as u32, rows: 1,
             output_at: 0,
             shift: shift % (most + 1),
             epsilon: (epsilon >> (epsilon % 64)).max(1),
@@ -196,7 +200,7 @@ quickcheck! {
         let shift = (0..31).rev().find(|&shift| (n as u64 * 65_535) << shift < 1 << 31).unwrap();
         let gain = (n as f64).sqrt() * 2_f64.powi((fraction + 32 - shift) as i32);
         let epsilon = (n as u64).pow(3) * 16;
-        let layer = Normalise { input_at: 0, features: n as u32, output_at: 0, shift, epsilon, gain: gain.round() as u64 };
+        let layer = Normalise { input_at: 0, features: n as u32, rows: 1, output_at: 0, shift, epsilon, gain: gain.round() as u64 };
         let mut out = words(&values);
         normalise(&layer, &mut out).unwrap();
 
@@ -240,7 +244,15 @@ fn normalisation_of_the_widest_and_of_equal_numbers() {
     let extremes: Vec<i16> = (0..1024).map(|i| if i % 2 == 0 { i16::MIN } else { i16::MAX }).collect();
     for values in [extremes, vec![i16::MIN; 1024], vec![0; 1024], vec![i16::MAX; 1]] {
         for (epsilon, gain) in [(1, u64::MAX), (u64::MAX, u64::MAX), (1, 0), (1 << 30, 1 << 50)] {
-            let layer = Normalise { input_at: 0, features: values.len() as u32, output_at: 0, shift: 4, epsilon, gain };
+            let layer = Normalise {
+                input_at: 0,
+                features: values.len() as u32,
+                rows: 1,
+                output_at: 0,
+                shift: 4,
+                epsilon,
+                gain,
+            };
             let mut out = words(&values);
             normalise(&layer, &mut out).unwrap();
             let found: Vec<i64> = halves(&out)[..values.len()].iter().map(|&z| i64::from(z)).collect();
@@ -256,7 +268,7 @@ fn odd_counts_leave_the_last_half_alone() {
     assert_eq!(halves(&values), [11, 22, 33, 4]);
     activate(&[0x0005_0005; 129], &mut values, 1).unwrap();
     assert_eq!(halves(&values), [5, 22, 33, 4]);
-    let layer = Normalise { input_at: 0, features: 3, output_at: 0, shift: 0, epsilon: 1, gain: 1 << 40 };
+    let layer = Normalise { input_at: 0, features: 3, rows: 1, output_at: 0, shift: 0, epsilon: 1, gain: 1 << 40 };
     normalise(&layer, &mut values).unwrap();
     assert_eq!(halves(&values)[3], 4);
     assert_eq!(add(&mut values, &[0], 3), Err(TooShort { what: "values to add", need: 2, have: 1 }));

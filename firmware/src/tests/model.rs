@@ -77,6 +77,7 @@ impl Sketch {
                     return Described::Normalise(Normalise {
                         input_at: (from * ROOM) as u32,
                         features: features as u32,
+                        rows: 1,
                         output_at: (random.below(4) * ROOM) as u32,
                         shift: random.below(11) as u32,
                         epsilon: 1 + (random.next() >> (24 + random.below(30))),

@@ -2,6 +2,8 @@
 // `firmware/tests/kernels.rs`, and into the emulated board's program `kernels`, which counts instructions. The two never see each other's
 // results, only these.
 
+pub mod images;
+
 use tweedie_core::artifact::{self, ArtifactError, Header, Layer, Linear, Normalise, PlanStep};
 use tweedie_core::noise::NoiseStream;
 use tweedie_core::{NoiseSource, Tensor};
@@ -194,8 +196,15 @@ fn run_extremes(memory: &mut Memory) {
 /// Odd counts of everything.
 fn run_odd(memory: &mut Memory) {
     for count in 1..40 {
-        let layer =
-            Normalise { input_at: 0, features: count, output_at: 0, shift: 9, epsilon: 1 << count, gain: 1 << 50 };
+        let layer = Normalise {
+            input_at: 0,
+            features: count,
+            rows: 1,
+            output_at: 0,
+            shift: 9,
+            epsilon: 1 << count,
+            gain: 1 << 50,
+        };
         assert!(activate(&TABLE, &mut memory.output, count as usize).is_ok());
         assert!(add(&mut memory.output, &memory.input[count as usize..], count as usize).is_ok());
         assert!(normalise(&layer, &mut memory.output[count as usize..]).is_ok());
@@ -209,8 +218,15 @@ fn run_residual(memory: &mut Memory) {
 }
 
 fn run_normalise(memory: &mut Memory) {
-    let layer =
-        Normalise { input_at: 0, features: 128, output_at: 0, shift: 7, epsilon: 1 << 30, gain: 0xb504_f333 << 16 };
+    let layer = Normalise {
+        input_at: 0,
+        features: 128,
+        rows: 1,
+        output_at: 0,
+        shift: 7,
+        epsilon: 1 << 30,
+        gain: 0xb504_f333 << 16,
+    };
     memory.output = memory.input;
     assert!(normalise(&layer, &mut memory.output).is_ok());
 }

@@ -169,7 +169,7 @@ impl<'a> Own<'a> {
     fn new(preset: &'a Preset, data: &'a Dataset, process: &'a AnyProcess) -> Result<Self, Error> {
         let device = Device::Cpu;
         let (rows, features) = (preset.training.batch, data.sample_size());
-        let network = preset.network.build(features, data.classes);
+        let network = preset.network.build(&data.shape, data.classes)?;
         let parameters = network.initialise(0, &device)?;
         let optimiser = OptimiserState::new(&parameters)?;
         let parts = (0..rows).step_by(preset.training.shard).map(|start| {

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 /// Make a student that draws in one, two or four steps what a trained model draws in many.
 ///
-/// The student has at most two fifths of the teacher's weights unless told otherwise. Its run folder is like a trained one's: it is sampled, exported and
+/// The student has at most two fifths of the teacher's weights unless told otherwise, or is as large where both are networks of images. Its run folder is like a trained one's: it is sampled, exported and
 /// judged by the same commands.
 #[derive(Args)]
 #[command(after_help = "\
@@ -32,7 +32,7 @@ Methods: trajectory (the teacher's whole paths, through all of the student's ste
 consistency (neighbouring times give the same estimate; sampled with fresh noise between steps), average-velocity (the network is told where a
 step leads). The teacher takes deterministic DDIM steps, evenly in time. Students of the first two know their own steps alone; the others can be
 sampled with more or fewer, consistency down to one of its distillation.consistency_times.
-Every setting, with a comment each, stands in host/presets/distillation.toml.")]
+Every setting, with a comment each, stands in host/presets/distillation.toml; networks of images change some, in distillation-images.toml.")]
 pub struct Arguments {
     /// The teacher: a run folder, as `train` leaves it
     #[arg(value_name = "RUN")]
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// trajectory, progressive, consistency or average-velocity [default: trajectory]
     #[arg(long, value_name = "NAME")]
     method: Option<Method>,
-    /// Width of the student [default: the widest with at most two fifths of the teacher's weights]
+    /// Width of the student [default: the widest with at most two fifths of the teacher's weights; of networks of images the teacher's]
     #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     hidden: Option<u64>,
     /// Residual blocks of the student [default: the teacher's]
@@ -151,7 +151,7 @@ impl Arguments {
         set("guidance", self.guidance.map(|guidance| format!("{guidance:?}")));
         set("updates", self.updates.map(|updates| updates.to_string()));
         set("seed", self.seed.map(|seed| seed.to_string()));
-        DistillationSettings::new(&overrides)
+        DistillationSettings::new(teacher.preset.network.kind, &overrides)
     }
 
     fn out(&self, teacher: &Path, steps: usize) -> PathBuf {

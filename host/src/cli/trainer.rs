@@ -40,7 +40,7 @@ impl<'a> Trainer<'a> {
             NetworkKind::Mixture => {
                 Ok(Self::Mixture { fit: Fit::begin(data, &preset.network, preset.training.seed)?, preset, data })
             }
-            NetworkKind::ResidualMlp => {
+            NetworkKind::ResidualMlp | NetworkKind::Unet | NetworkKind::Transformer => {
                 let training = match resumed.map(RunFolder::state).filter(|state| state.is_file()) {
                     Some(state) => Training::resume(&state, preset, data, process, device)?,
                     None => Training::begin(preset, data, process, device)?,
@@ -62,10 +62,7 @@ impl<'a> Trainer<'a> {
     pub fn parameter_count(&self) -> usize {
         match self {
             Self::Network(training) => training.parameter_count(),
-            Self::Mixture { preset, data, .. } => {
-                let network = preset.network.build(data.sample_size(), data.classes);
-                network.weights().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
-            }
+            Self::Mixture { fit, .. } => fit.tables().entries().iter().map(|(_, values)| values.len()).sum(),
         }
     }
 

@@ -102,7 +102,7 @@ impl<'a> Rules<'a> {
     /// The student's first weights: the teacher's where they fit, else drawn.
     fn first_weights(&self, device: &Device) -> Result<Parameters, Error> {
         let description = &self.teacher.description;
-        let network = self.student.network.build(description.features(), description.classes);
+        let network = self.student.network.build(&description.shape, description.classes)?;
         if network.weights() != self.teacher.network.weights() {
             return Ok(network.initialise(self.settings.seed, device)?);
         }

@@ -15,7 +15,7 @@ pub struct DistillationSettings {
     pub method: Method,
     /// Network evaluations of the student.
     pub steps: usize,
-    /// Width of the student; 0: the widest with at most two fifths of the teacher's weights.
+    /// Width of the student; 0: the widest with at most two fifths of the teacher's weights, or of a network of images the teacher's.
     pub hidden: usize,
     /// Residual blocks of the student; 0: as many as the teacher's.
     pub blocks: usize,
@@ -92,12 +92,16 @@ const SECTION: &str = "distillation";
 const TEACHER: &str = "teacher";
 
 impl DistillationSettings {
-    /// The documented settings with `overrides`, `distillation.key=value` in TOML.
+    /// The documented settings for teachers of a kind with `overrides`, `distillation.key=value` in TOML.
     ///
     /// # Errors
     /// An unknown key or value, naming the nearest right one; a value outside its range.
-    pub fn new(overrides: &[String]) -> Result<Self, Error> {
-        Self::parse(SECTION, "", overrides)
+    pub fn new(teacher: NetworkKind, overrides: &[String]) -> Result<Self, Error> {
+        let own = match teacher {
+            NetworkKind::ResidualMlp | NetworkKind::Mixture => "",
+            NetworkKind::Unet | NetworkKind::Transformer => include_str!("../../presets/distillation-images.toml"),
+        };
+        Self::parse(SECTION, own, overrides)
     }
 
     fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self, Error> {
@@ -150,25 +154,29 @@ impl DistillationSettings {
         if self.blocks > 0 {
             network.blocks = self.blocks;
         }
-        // A mixture's student is a network as well.
-        network.kind = NetworkKind::ResidualMlp;
+        if network.kind == NetworkKind::Mixture {
+            // Its student is a network.
+            network.kind = NetworkKind::ResidualMlp;
+        }
         network.end_level = self.method == Method::AverageVelocity;
-        network.hidden = self.hidden;
-        if self.hidden == 0 {
+        if self.hidden > 0 {
+            network.hidden = self.hidden;
+        } else if network.kind == NetworkKind::ResidualMlp {
             let count = |network: &dyn crate::network::Network| -> usize {
                 network.weights().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
             };
             let share = count(teacher.network.as_ref()) * 2 / 5;
-            let (features, classes) = (teacher.description.features(), teacher.description.classes);
+            let (shape, classes) = (&teacher.description.shape, teacher.description.classes);
             // Multiples of 4, which the device's kernels like; one more is one too many.
-            let widest = (1..)
-                .map(|quarter| 4 * quarter)
-                .take_while(|&hidden| {
-                    network.hidden = hidden;
-                    count(network.build(features, classes).as_ref()) <= share
-                })
-                .last();
-            network.hidden = widest.unwrap_or(4);
+            let mut widest = 4;
+            loop {
+                network.hidden = widest + 4;
+                if count(network.build(shape, classes)?.as_ref()) > share {
+                    break;
+                }
+                widest += 4;
+            }
+            network.hidden = widest;
         }
         if training.prediction == PredictionName::Eps {
             // From almost pure noise, where a student's first step starts, noise says next to nothing of the data; no device runs it either.

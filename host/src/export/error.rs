@@ -1,6 +1,7 @@
 //! Why a model cannot be exported, each as one sentence with a remedy.
 
 use crate::error::Error;
+use crate::preset::NetworkKind;
 use tweedie_core::artifact::ArtifactError;
 
 /// What export refuses.
@@ -17,6 +18,9 @@ pub enum ExportError {
         "the model is a mixture, and an artifact holds no softmax yet; export a network, such as the preset digits trains"
     )]
     Mixture,
+    /// The network is one of images.
+    #[error("the model is a {0} network of images, which an artifact does not hold yet; sample it on the host")]
+    Images(NetworkKind),
     /// A coefficient that 14 fractional bits of 16 cannot hold.
     #[error(
         "step {step} of {steps} needs {name} = {value:.3}, and a device holds coefficients from -2 up to 2; {remedy}"

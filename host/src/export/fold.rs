@@ -34,6 +34,7 @@ pub fn fold(model: &Model, angles: &[Vec<f64>]) -> std::result::Result<Folded, E
     }
     match model.preset.network.kind {
         NetworkKind::ResidualMlp => Ok(residual_mlp(model, angles)?),
+        NetworkKind::Unet | NetworkKind::Transformer => Err(ExportError::Images(model.preset.network.kind)),
         NetworkKind::Mixture => Err(ExportError::Mixture),
     }
 }

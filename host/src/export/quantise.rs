@@ -351,7 +351,8 @@ mod tests {
             let variance = input.iter().map(|&x| (f64::from(x) * scale - mean).powi(2)).sum::<f64>() / n as f64;
             let exact: Vec<f64> =
                 input.iter().map(|&x| (f64::from(x) * scale - mean) / (variance + epsilon).sqrt()).collect();
-            let layer = Normalise { input_at: 0, features: n as u32, output_at: 0, shift, epsilon: whole, gain };
+            let layer =
+                Normalise { input_at: 0, features: n as u32, rows: 1, output_at: 0, shift, epsilon: whole, gain };
             let mut arena = input;
             run_normalise(&layer, &mut arena);
             for (fixed, exact) in arena.iter().zip(exact) {

@@ -26,7 +26,7 @@ fn model(classes: usize, overrides: &[&str]) -> Model {
         scale: -2.0,
         distilled: None,
     };
-    let network = preset.network.build(12, classes);
+    let network = preset.network.build(&[12], classes).unwrap();
     let parameters = network.initialise(3, &Device::Cpu).unwrap();
     // Scales and shifts start as 1 and 0, where folding them wrongly would not be seen.
     let weights = parameters.iter().enumerate().map(|(index, (name, var))| {

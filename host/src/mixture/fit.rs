@@ -124,7 +124,7 @@ impl Fit {
             }
         }
         let tables = self.tables();
-        let network = preset.network.build(data.sample_size(), data.classes);
+        let network = preset.network.build(&data.shape, data.classes)?;
         let tensor = |((name, shape), (_, values)): ((String, Vec<usize>), (_, &[f64]))| {
             let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
             Ok((name, Tensor::from_vec(values, shape, &Device::Cpu)?))

@@ -13,7 +13,8 @@ use tweedie_core::exact::Mixture as _;
 use tweedie_core::noise::NoiseStream;
 
 fn settings(components: usize, rank: usize) -> NetworkSettings {
-    NetworkSettings { kind: NetworkKind::Mixture, hidden: 1, blocks: 0, end_level: false, components, rank }
+    let unused = Preset::load("digits", &[]).unwrap().network;
+    NetworkSettings { kind: NetworkKind::Mixture, components, rank, ..unused }
 }
 
 fn data(shape: usize, samples: Vec<f32>, labels: Option<Vec<u32>>) -> Dataset {

@@ -3,13 +3,22 @@
 //! A network sees the state scaled to unit variance, the noise level as an angle
 //! ([`NoiseLevel::angle`](tweedie_core::NoiseLevel::angle)), and a class; which schedule and solver are in use it never learns.
 
+mod conditioning;
+mod image_patches;
 pub mod mixture;
 pub mod parameters;
 pub mod residual_mlp;
+pub mod transformer;
+pub mod unet;
 
+pub use image_patches::ImagePatches;
 pub use mixture::Mixture;
 pub use parameters::{Parameters, Weights};
 pub use residual_mlp::ResidualMlp;
+pub use transformer::Transformer;
+pub use unet::UNet;
+
+use crate::error::Error;
 
 use crate::preset::{NetworkKind, NetworkSettings};
 use candle_core::{Device, Result, Tensor};
@@ -93,19 +102,26 @@ pub trait Network: Send + Sync {
 }
 
 impl NetworkSettings {
-    /// The network of these settings for samples of `features` numbers and `classes` classes (0: unconditional).
-    pub fn build(&self, features: usize, classes: usize) -> Box<dyn Network> {
-        match self.kind {
-            NetworkKind::ResidualMlp => Box::new(ResidualMlp {
-                features,
-                classes,
-                hidden: self.hidden,
-                blocks: self.blocks,
-                end_level: self.end_level,
-            }),
+    /// The network of these settings for samples of a shape and `classes` classes (0: unconditional).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for samples that the network does not take, such as points for one of images.
+    pub fn build(&self, shape: &[usize], classes: usize) -> std::result::Result<Box<dyn Network>, Error> {
+        let Self { hidden, blocks, end_level, .. } = *self;
+        let features = shape.iter().product();
+        Ok(match self.kind {
+            NetworkKind::ResidualMlp => Box::new(ResidualMlp { features, classes, hidden, blocks, end_level }),
+            NetworkKind::Unet => {
+                let patches = ImagePatches::new(shape, self.patch, UNet::divisor(self.levels))?;
+                Box::new(UNet::new(patches, classes, end_level, hidden, blocks, self.levels))
+            }
+            NetworkKind::Transformer => {
+                let patches = ImagePatches::new(shape, self.patch, 1)?;
+                Box::new(Transformer::new(patches, classes, end_level, hidden, blocks, self.heads)?)
+            }
             NetworkKind::Mixture => {
                 Box::new(Mixture { features, classes, components: self.components, rank: self.rank })
             }
-        }
+        })
     }
 }

@@ -2,10 +2,11 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::vectorised::sum;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
 /// Added to the variance, as in PyTorch.
-const EPSILON: f32 = 1e-5;
+pub(super) const EPSILON: f32 = 1e-5;
 
 /// `scale (x - mean) / sqrt(variance + 1e-5) + shift` along the last axis: `x` is `[batch, features]`, `scale` and `shift` `[features]`.
 ///
@@ -30,26 +31,10 @@ struct LayerNorm;
 
 /// The mean of a row and the reciprocal of its standard deviation.
 #[inline(always)]
-fn moments(row: &[f32]) -> (f32, f32) {
+pub(super) fn moments(row: &[f32]) -> (f32, f32) {
     let mean = sum(row, |x| x) / row.len() as f32;
     let variance = sum(row, |x| (x - mean) * (x - mean)) / row.len() as f32;
     (mean, 1.0 / (variance + EPSILON).sqrt())
-}
-
-/// Sums in 16 interleaved partial sums, an order that vectorises and does not depend on the machine.
-#[inline(always)]
-fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut partial = [0.0_f32; 16];
-    let (whole, rest) = row.as_chunks::<16>();
-    for chunk in whole {
-        for (sum, x) in partial.iter_mut().zip(chunk) {
-            *sum += f(*x);
-        }
-    }
-    for (sum, x) in partial.iter_mut().zip(rest) {
-        *sum += f(*x);
-    }
-    partial.iter().sum()
 }
 
 impl CustomOp3 for LayerNorm {

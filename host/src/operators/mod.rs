@@ -3,18 +3,29 @@
 //! Candle's general operators make one pass over memory each; these fuse what always goes together. On other devices every one of them falls
 //! back to candle's operators. Gradients are tested against candle's and against finite differences.
 
+mod attention;
 mod combine_rows;
+mod convolution;
 mod in_place;
+mod join;
 mod layer_norm;
 mod linear;
 mod loss;
 mod matmul;
+mod normalise;
+mod patches;
+mod rearrange;
 mod vectorised;
 
+pub use attention::attention;
 pub use combine_rows::combine_rows;
+pub use convolution::convolution;
+pub use join::join;
 pub use layer_norm::layer_norm;
 pub use linear::{Activation, linear};
 pub use loss::weighted_mean_squared_error;
+pub use normalise::normalise;
+pub use rearrange::rearrange;
 
 pub(crate) use in_place::{add_in_place, with_elements_mut};
 pub(crate) use linear::with_elements;

@@ -37,6 +37,51 @@ pub fn silu(z: &mut [f32], slope: Option<&mut [f32]>) {
     }
 }
 
+/// Each row of a row-major matrix with `columns` columns becomes `softmax(scale row)`.
+pub fn softmax(matrix: &mut [f32], columns: usize, scale: f32) {
+    pulp::Arch::default().dispatch(|| {
+        for row in matrix.chunks_exact_mut(columns) {
+            let largest = row.iter().fold(f32::NEG_INFINITY, |largest, &x| if x > largest { x } else { largest });
+            for x in row.iter_mut() {
+                *x = exp(scale * (*x - largest));
+            }
+            let inverse = 1.0 / sum(row, |x| x);
+            row.iter_mut().for_each(|x| *x *= inverse);
+        }
+    });
+}
+
+/// The gradient by the operand of [`softmax`], in place of the gradient by its result: `scale p (g - sum(p g))` row by row.
+pub fn softmax_backward(shares: &[f32], grad: &mut [f32], columns: usize, scale: f32) {
+    pulp::Arch::default().dispatch(|| {
+        for (shares, grad) in shares.chunks_exact(columns).zip(grad.chunks_exact_mut(columns)) {
+            for (grad, share) in grad.iter_mut().zip(shares) {
+                *grad *= share;
+            }
+            let total = sum(grad, |g| g);
+            for (grad, share) in grad.iter_mut().zip(shares) {
+                *grad = scale * (*grad - share * total);
+            }
+        }
+    });
+}
+
+/// The sum of `f` of every element in 16 interleaved partial sums, an order that vectorises and does not depend on the machine.
+#[inline(always)]
+pub fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut partial = [0.0_f32; 16];
+    let (whole, rest) = row.as_chunks::<16>();
+    for chunk in whole {
+        for (sum, x) in partial.iter_mut().zip(chunk) {
+            *sum += f(*x);
+        }
+    }
+    for (sum, x) in partial.iter_mut().zip(rest) {
+        *sum += f(*x);
+    }
+    partial.iter().sum()
+}
+
 /// `out <- a * b`, element by element.
 pub fn multiply(a: &[f32], b: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; a.len()];
@@ -51,14 +96,19 @@ pub fn multiply(a: &[f32], b: &[f32]) -> Vec<f32> {
 /// The sum of the rows of a row-major matrix with `columns` columns.
 pub fn sum_rows(matrix: &[f32], columns: usize) -> Vec<f32> {
     let mut sums = vec![0.0; columns];
+    add_rows(matrix, &mut sums);
+    sums
+}
+
+/// Adds the rows of a row-major matrix, one after the other, to `sums`, which is as long as a row.
+pub fn add_rows(matrix: &[f32], sums: &mut [f32]) {
     pulp::Arch::default().dispatch(|| {
-        for row in matrix.chunks_exact(columns) {
+        for row in matrix.chunks_exact(sums.len()) {
             for (sum, element) in sums.iter_mut().zip(row) {
                 *sum += element;
             }
         }
     });
-    sums
 }
 
 /// The sum of squares, in `f64`, in eight interleaved partial sums of fixed order.

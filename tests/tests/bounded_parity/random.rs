@@ -89,7 +89,7 @@ impl Case {
             scale: 1.0,
             distilled: None,
         };
-        let network = preset.network.build(description.features(), self.classes);
+        let network = preset.network.build(&description.shape, self.classes).unwrap();
         let fresh = network.initialise(self.weights, &Device::Cpu).unwrap();
         let weights = fresh.iter().enumerate().map(|(index, (name, var))| {
             let mut noise = vec![0.0_f32; var.elem_count()];

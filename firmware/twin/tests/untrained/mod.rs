@@ -14,7 +14,7 @@ pub fn model(overrides: &[&str]) -> Model {
     let preset = Preset::parse("test", "", &overrides).unwrap();
     let digits = data::load("digits").unwrap();
     let description = Description::new(&preset, &digits).unwrap();
-    let network = preset.network.build(description.features(), description.classes);
+    let network = preset.network.build(&description.shape, description.classes).unwrap();
     let parameters = network.initialise(1, &Device::Cpu).unwrap();
     let weights = parameters.iter().map(|(name, var)| (name.to_owned(), var.as_tensor().clone()));
     let weights = FrozenWeights::new(weights.collect());

@@ -16,12 +16,15 @@ use cortex_m_rt::entry;
 use tweedie_board_emulated::Out;
 use tweedie_core::artifact::ArtifactError;
 use tweedie_firmware::Model;
+use workloads::images::{self, IMAGES};
 use workloads::{ARTIFACT, Memory, WORKLOADS, write_artifact};
 
 /// Rounds, of two instructions each, of the loop that tells how many a tick has.
 const ROUNDS: u32 = 2_000_000;
 /// A workload is repeated until it has done about so many units, since a tick may be 50 instructions.
 const UNITS: u32 = 1 << 17;
+/// Words for images: what an M0 with 16 KB has left, or as many as the largest workload needs.
+const ARENA: usize = if cfg!(small_ram) { 800 } else { images::ARENA };
 
 /// Why the program ends early.
 enum Stopped {
@@ -54,10 +57,11 @@ impl fmt::Display for Stopped {
 
 #[entry]
 fn main() -> ! {
-    tweedie_board_emulated::run(measure)
+    static mut ARENA_WORDS: [u32; ARENA] = [0; ARENA];
+    tweedie_board_emulated::run(|out| measure(out, ARENA_WORDS))
 }
 
-fn measure(out: &mut Out) -> Result<(), Stopped> {
+fn measure(out: &mut Out, arena: &mut [u32]) -> Result<(), Stopped> {
     let clock = Clock::start().ok_or(Stopped::Output)?;
     let mut words = [0; ARTIFACT];
     write_artifact(&mut words)?;
@@ -72,6 +76,17 @@ fn measure(out: &mut Out) -> Result<(), Stopped> {
         }
         let (units, unit) = workload.units;
         let each = clock.instructions(UNITS / units, || (workload.run)(black_box(&mut memory), &model));
+        write_line(out, workload.name, each, units, unit)?;
+    }
+    for workload in IMAGES {
+        let Some(arena) = arena.get_mut(..workload.words) else { continue };
+        images::fresh(arena);
+        (workload.run)(arena);
+        if images::checksum(arena) != workload.expected {
+            return Err(Stopped::Wrong(workload.name));
+        }
+        let (units, unit) = workload.units;
+        let each = clock.instructions(UNITS / units, || (workload.run)(black_box(arena)));
         write_line(out, workload.name, each, units, unit)?;
     }
     Ok(())

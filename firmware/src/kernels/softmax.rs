@@ -1,0 +1,76 @@
+//! Softmax by a table of exponentials.
+
+use super::{TooShort, activate, first_mut, halves_mut};
+
+/// The last three steps of [`Attention`](tweedie_core::artifact::Attention)'s softmax: from `scores`, 32 bits each, to as many shares of 15
+/// fractional bits, two in a word of `shares`.
+///
+/// # Errors
+/// [`TooShort`] for a table of fewer than 257 entries, or fewer shares than scores.
+pub fn softmax(scores: &[u32], multiplier: u32, table: &[u32], shares: &mut [u32]) -> Result<(), TooShort> {
+    let count = scores.len();
+    let shares = first_mut(shares, count.div_ceil(2), "shares")?;
+    let most = scores.iter().map(|&score| score as i32).max().unwrap_or(0);
+    for (share, &score) in halves_mut(shares).iter_mut().zip(scores) {
+        // The difference fits 32 bits without a sign.
+        let below = (most as u32).wrapping_sub(score);
+        let steps = high(below, multiplier).min(65_535);
+        *share = (32_767 - steps as i32) as i16;
+    }
+    activate(table, shares, count)?;
+    let shares = halves_mut(shares).get_mut(..count).unwrap_or_default();
+    let sum: u32 = shares.iter().map(|&share| share as u32).fold(0, u32::wrapping_add);
+    let reciprocal = (1_u32 << 31) / sum.max(1);
+    for share in shares {
+        let scaled = (*share as u32).wrapping_mul(reciprocal).wrapping_add(1 << 15) >> 16;
+        *share = scaled.min(32_767) as i16;
+    }
+    Ok(())
+}
+
+/// The upper half of a product of 64 bits.
+#[inline(always)]
+fn high(a: u32, b: u32) -> u32 {
+    if cfg!(narrow_multiply) { high_by_halves(a, b) } else { (u64::from(a) * u64::from(b) >> 32) as u32 }
+}
+
+/// The same by four multiplications of 16 bits, for processors whose products have 32 bits.
+#[inline(always)]
+fn high_by_halves(a: u32, b: u32) -> u32 {
+    let (a_high, a_low, b_high, b_low) = (a >> 16, a & 0xffff, b >> 16, b & 0xffff);
+    let cross = a_high * b_low + (a_low * b_low >> 16);
+    let other = a_low * b_high + (cross & 0xffff);
+    a_high * b_high + (cross >> 16) + (other >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quickcheck::quickcheck;
+    use std::vec::Vec;
+
+    quickcheck! {
+        /// Word for word as the format describes it.
+        fn shares_are_those_described(scores: Vec<i32>, multiplier: u32, narrow: bool) -> bool {
+            let scores: Vec<i32> = scores.into_iter().map(|score| if narrow { score >> 16 } else { score }).collect();
+            let entries: Vec<i64> = (0..257).map(|k| (32_767.0 * (-(256.0 - f64::from(k)) / 16.0).exp()).round() as i64).collect();
+            let table = super::super::tests::words(&entries.iter().map(|&entry| entry as i16).collect::<Vec<_>>());
+            let mut shares = std::vec![0; scores.len().div_ceil(2)];
+            softmax(&scores.iter().map(|&score| score as u32).collect::<Vec<_>>(), multiplier, &table, &mut shares).unwrap();
+            let most = scores.iter().copied().max().map_or(0, i64::from);
+            let exponentials: Vec<i64> = scores.iter().map(|&score| {
+                let x = ((most - i64::from(score)) as i128 * i128::from(multiplier) >> 32).min(65_535) as usize;
+                let (k, f) = ((65_535 - x) >> 8, (65_535 - x) as i64 & 255);
+                entries[k] + (((entries[k + 1] - entries[k]) * f + 128) >> 8)
+            }).collect();
+            let reciprocal = (1 << 31) / exponentials.iter().sum::<i64>().max(1);
+            let expected = exponentials.iter().map(|e| ((e * reciprocal + (1 << 15)) >> 16).min(32_767));
+            super::super::halves(&shares).iter().take(scores.len()).map(|&share| i64::from(share)).eq(expected)
+        }
+
+        fn the_upper_half_is_exact(a: u32, b: u32) -> bool {
+            let exact = (u64::from(a) * u64::from(b)) >> 32;
+            u64::from(high(a, b)) == exact && u64::from(high_by_halves(a, b)) == exact
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! How a network of images is told noise level and class: by a bias for every channel, which a device looks up in tables.
+//!
+//! ```text
+//! e = silu(W_angle angle_features)                                 once
+//! bias = W e + b + class_table[class]                              for each layer that is told
+//! ```
+
+use super::{ANGLE_FEATURES, Inputs, Weights};
+use crate::operators::{Activation, linear};
+use candle_core::{Result, Tensor};
+
+/// Name and shape of a network's weights, in their order.
+pub(super) type Shapes = Vec<(String, Vec<usize>)>;
+
+/// What is told, and how wide the embedding of the noise level is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Conditioning {
+    /// Classes; one more row of each table stands for "no class".
+    pub classes: usize,
+    /// Whether the network is also told the noise level that a step leads to.
+    pub end_level: bool,
+    /// Numbers in `e`.
+    pub width: usize,
+}
+
+impl Conditioning {
+    /// The weights of `e`.
+    pub fn list(&self, list: &mut Shapes) {
+        let levels = if self.end_level { 2 } else { 1 };
+        list.push(("angle.weight".to_owned(), vec![self.width, levels * ANGLE_FEATURES]));
+        list.push(("angle.bias".to_owned(), vec![self.width]));
+    }
+
+    /// The weights of one layer's bias.
+    pub fn list_bias(&self, list: &mut Shapes, layer: &str, channels: usize) {
+        list.push((format!("{layer}.angle.weight"), vec![channels, self.width]));
+        list.push((format!("{layer}.angle.bias"), vec![channels]));
+        list.push((format!("{layer}.class.weight"), vec![self.classes + 1, channels]));
+    }
+
+    /// `e` for every row, `[batch, width]`.
+    pub fn embedding(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
+        linear(&inputs.angle, weights.get("angle.weight")?, weights.get("angle.bias")?, Activation::Silu)
+    }
+
+    /// A layer's bias for every row, `[batch, channels]`.
+    pub fn bias(&self, weights: &dyn Weights, layer: &str, embedding: &Tensor, inputs: &Inputs) -> Result<Tensor> {
+        let get = |part: &str| weights.get(&format!("{layer}.{part}"));
+        let of_class = get("class.weight")?.index_select(&inputs.class, 0)?;
+        linear(embedding, get("angle.weight")?, get("angle.bias")?, Activation::None)? + of_class
+    }
+}
