@@ -23,3 +23,24 @@ pub fn spread_gaussian(dimensions: usize) -> f64 {
 pub fn spread_uniform(dimensions: usize) -> f64 {
     2.0 / sqrt(5.0 * dimensions as f64)
 }
+
+/// Where the cosine `<u, v> / (|u| |v|)` of two vectors of independent entries tends in many dimensions:
+/// `mu_u mu_v / sqrt((s_u^2 + mu_u^2) (s_v^2 + mu_v^2))`, each given as `(mean, standard deviation)` of its entries.
+///
+/// 0 when either mean is 0: draws of noise are nearly orthogonal to each other and to everything else. Not a number for entries that
+/// are all 0, which have no direction.
+///
+/// ```
+/// use tweedie_core::shell;
+/// assert_eq!(shell::cosine_limit((0.0, 1.0), (0.3, 2.0)), 0.0);
+/// assert_eq!(shell::cosine_limit((3.0, 4.0), (3.0, 4.0)), 9.0 / 25.0);
+/// ```
+pub fn cosine_limit((mean_u, deviation_u): (f64, f64), (mean_v, deviation_v): (f64, f64)) -> f64 {
+    let square = |mean: f64, deviation: f64| deviation * deviation + mean * mean;
+    mean_u * mean_v / sqrt(square(mean_u, deviation_u) * square(mean_v, deviation_v))
+}
+
+/// Standard deviation of the cosine between two draws of Gaussian noise: `1 / sqrt(d)`, exactly.
+pub fn cosine_deviation(dimensions: usize) -> f64 {
+    1.0 / sqrt(dimensions as f64)
+}

@@ -29,6 +29,7 @@ pub mod export;
 pub mod judge;
 pub mod lesson;
 pub mod mixture;
+pub mod neighbours;
 pub mod network;
 pub mod npy;
 pub mod operators;
