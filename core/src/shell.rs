@@ -7,7 +7,7 @@
 //! assert_eq!(libm::sqrt(shell::expected_squared_norm(32 * 32)), 32.0);
 //! ```
 
-use libm::sqrt;
+use libm::{exp, lgamma, log, sqrt};
 
 /// `E |eps|^2 = d` for standard normal noise in `d` dimensions.
 pub fn expected_squared_norm(dimensions: usize) -> f64 {
@@ -22,6 +22,19 @@ pub fn spread_gaussian(dimensions: usize) -> f64 {
 /// Standard deviation over mean of the squared norm of noise uniform in [0, 1]: `2 / sqrt(5 d)`.
 pub fn spread_uniform(dimensions: usize) -> f64 {
     2.0 / sqrt(5.0 * dimensions as f64)
+}
+
+/// The density of `|eps|^2 / d` at a positive number, for standard normal noise: a chi-squared distribution over its mean.
+///
+/// ```
+/// use tweedie_core::shell;
+/// // In 200 dimensions nearly a Gaussian about 1, of standard deviation sqrt(2 / 200) = 0.1.
+/// assert!((shell::density(1.0, 200) - 3.99).abs() < 0.01);
+/// assert!(shell::density(0.6, 200) < 1e-3 && shell::density(1.5, 200) < 1e-3);
+/// ```
+pub fn density(squared_norm_over_d: f64, dimensions: usize) -> f64 {
+    let half = 0.5 * dimensions as f64;
+    half * exp((half - 1.0) * log(half * squared_norm_over_d) - half * squared_norm_over_d - lgamma(half))
 }
 
 /// Where the cosine `<u, v> / (|u| |v|)` of two vectors of independent entries tends in many dimensions:
