@@ -9,8 +9,8 @@ use tweedie_core::shell;
 /// Pairs that are drawn.
 const PAIRS: u64 = 20_000;
 
-/// Mean and standard deviation of the cosine between two rows, over random pairs of rows that are not all 0.
-pub fn mean_and_deviation(rows: &Rows) -> (f64, f64) {
+/// Mean and standard deviation of the cosine between two rows less a centre, over random pairs of rows that differ from it.
+pub fn mean_and_deviation(rows: &Rows, centre: &[f64]) -> (f64, f64) {
     let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
     let stream = NoiseStream::new(0, streams::STUDY);
     let number = rows.count() as u64;
@@ -20,7 +20,10 @@ pub fn mean_and_deviation(rows: &Rows) -> (f64, f64) {
         let first = u64::from(bits[0]) % number;
         // Another one.
         let second = (first + 1 + u64::from(bits[1]) % (number - 1)) % number;
-        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let product = |a: &[f32], b: &[f32]| {
+            let pairs = a.iter().zip(b).zip(centre);
+            pairs.map(|((&a, &b), centre)| (f64::from(a) - centre) * (f64::from(b) - centre)).sum::<f64>()
+        };
         let (u, v) = (row(first), row(second));
         let cosine = product(u, v) / (product(u, u) * product(v, v)).sqrt();
         if cosine.is_finite() {
@@ -33,9 +36,10 @@ pub fn mean_and_deviation(rows: &Rows) -> (f64, f64) {
     (mean, (squares / count - mean * mean).max(0.0).sqrt())
 }
 
-/// Both, beside what independent pixels would give.
+/// The mean cosine, and how cosines spread when the mean row is taken away, which would hide it; beside noise's.
 pub fn measures(rows: &Rows) -> [Measure; 2] {
-    let (mean, deviation) = mean_and_deviation(rows);
+    let (mean, _) = mean_and_deviation(rows, &vec![0.0; rows.width]);
+    let (_, deviation) = mean_and_deviation(rows, &rows.means());
     let pixel = (rows.mean, rows.deviation);
     let limit = shell::cosine_limit(pixel, pixel);
     let law = shell::cosine_deviation(rows.width);
@@ -60,7 +64,7 @@ pub fn measures(rows: &Rows) -> [Measure; 2] {
             leaning,
         ),
         Measure::new(
-            ["cosine_deviation", "cosine of two rows, deviation"],
+            ["cosine_deviation", "cosine less the mean row, deviation"],
             deviation,
             (law, "unit noise: 1/sqrt(d)"),
             alike,

@@ -44,6 +44,15 @@ impl Rows {
         self.values.chunks_exact(self.width)
     }
 
+    /// The mean row.
+    pub fn means(&self) -> Vec<f64> {
+        let mut means = vec![0.0; self.width];
+        for row in self.iter() {
+            means.iter_mut().zip(row).for_each(|(mean, &x)| *mean += f64::from(x) / self.count() as f64);
+        }
+        means
+    }
+
     /// As many rows of independent Gaussian numbers of the same mean and standard deviation.
     pub fn noise_like(&self) -> Self {
         let mut values = vec![0.0; self.values.len()];

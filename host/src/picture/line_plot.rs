@@ -246,8 +246,8 @@ impl LinePlot {
         let room = area.dim_in_pixel().0 as i32 - left;
         let widths: Vec<i32> = self.listed().map(|curve| entry_width(area, curve)).collect::<Drawn<_>>()?;
         let (title, _) = area.estimate_text_size(&self.title, &text(27, INK))?;
-        // Beside each other while the title keeps three fifths of its size.
-        if widths.iter().sum::<i32>() + (0.6 * f64::from(title)) as i32 <= room {
+        // Beside each other while the title keeps four fifths of its size.
+        if widths.iter().sum::<i32>() + (0.8 * f64::from(title)) as i32 <= room {
             return Ok(Vec::new());
         }
         let mut rows: Vec<Vec<&Curve>> = vec![Vec::new()];
@@ -420,7 +420,8 @@ mod tests {
             "the fourth one",
             "and a fifth curve",
         ];
-        let curves = names.iter().enumerate().map(|(index, name)| curve(index, name)).collect();
+        let long = |name: &str| format!("{name}, which needs more words than fit");
+        let curves = names.iter().enumerate().map(|(index, name)| curve(index, &long(name))).collect();
         let many = LinePlot::new("a title that is not short", ("x", axis()), ("y", axis()), curves);
         // Beside the title, or below it; the legend's swatch of the second curve is told from its line by the row.
         assert!(around(&few.draw().unwrap(), 48, COLOURS[1]).0 > 50);

@@ -11,7 +11,7 @@ use tweedie_core::schedule::{Process, Schedule};
 /// Noise levels of the variance-exploding process.
 const LEVELS: [f64; 5] = [0.1, 0.3, 0.7, 1.5, 4.0];
 /// States from minus to plus this.
-const REACH: f64 = 3.0;
+const REACH: f64 = 2.0;
 
 /// Makes the study.
 ///
@@ -20,7 +20,7 @@ const REACH: f64 = 3.0;
 pub fn findings() -> Result<Findings, Error> {
     let (data, process) = (two_gaussians()?, Schedule::VarianceExploding { sigma_max: 10.0 });
     let states: Vec<f64> = (-150..=150).map(|i| REACH * f64::from(i) / 150.0).collect();
-    let mut curves = vec![Curve::guide("x_t itself", vec![(-1.7, -1.7), (1.7, 1.7)])];
+    let mut curves = vec![Curve::guide("x_t itself", vec![(-REACH, -REACH), (REACH, REACH)])];
     let mut remarks = Vec::new();
     for (index, t) in LEVELS.into_iter().enumerate() {
         let level = process.level(t)?;
@@ -36,7 +36,7 @@ pub fn findings() -> Result<Findings, Error> {
     let plot = LinePlot::new(
         "The exact denoiser of two Gaussians",
         ("noisy state x_t", Axis::linear(-REACH..REACH, 0.0)),
-        ("E[x_0 | x_t]", Axis::linear(-1.8..1.8, 0.0)),
+        ("E[x_0 | x_t]", Axis::linear(-REACH..REACH, 0.0)),
         curves,
     );
     Ok(Findings { plot, remarks })

@@ -10,7 +10,12 @@ use crate::process::AnyProcess;
 use crate::solver;
 use tweedie_core::discretise::Spacing;
 use tweedie_core::exact::DiagonalMixture;
+use tweedie_core::plan::Step;
 use tweedie_core::schedule::{Process, Schedule};
+use tweedie_core::solver::Ending;
+use tweedie_core::solver::deis::Deis;
+use tweedie_core::solver::dpm_solver::{Correction, DpmSolver};
+use tweedie_core::solver::unipc::UniPc;
 
 /// The solvers that are compared.
 const SOLVERS: [SolverName; 7] = [
@@ -51,7 +56,7 @@ pub fn findings() -> Result<Findings, Error> {
         for evaluations in EVALUATIONS {
             let mut times = vec![0.0; solver::steps(solver, evaluations) + 1];
             Spacing::LogSnr.fill(&process, ENDS[0], ENDS[1], &mut times)?;
-            let plan = solver::plan(&settings, &process, &times)?;
+            let plan = plan(&settings, &process, &times)?;
             let ends = carried(data, &plan, &starts)?.pop().unwrap_or_default();
             let squares: f64 = ends.iter().zip(&exact).map(|(end, exact)| (end - exact).powi(2)).sum();
             points.push((plan.len() as f64, (squares / starts.len() as f64).sqrt()));
@@ -70,4 +75,22 @@ pub fn findings() -> Result<Findings, Error> {
         curves,
     );
     Ok(Findings { plot, remarks })
+}
+
+/// The plan of a solver. Multistep solvers keep their order to the end here, where `sample` lets it drop for the sake of the step to clean data:
+/// these plans end before it.
+fn plan(settings: &SamplingSettings, process: &AnyProcess, times: &[f64]) -> Result<Vec<Step>, Error> {
+    let ending = Ending::Full;
+    let mut plan = vec![Step::EMPTY; times.len() - 1];
+    match settings.solver {
+        SolverName::DpmPlusPlus2M => DpmSolver { ending, ..DpmSolver::plus_plus(2) }.plan(process, times, &mut plan),
+        SolverName::DpmPlusPlus3M => {
+            let correction = Correction::Interpolation;
+            DpmSolver { ending, correction, ..DpmSolver::plus_plus(3) }.plan(process, times, &mut plan)
+        }
+        SolverName::UniPc => UniPc { ending, ..UniPc::new(2) }.plan(process, times, &mut plan),
+        SolverName::Deis => Deis { ending, ..Deis::new(3) }.plan(process, times, &mut plan),
+        _ => return Ok(solver::plan(settings, process, times)?),
+    }?;
+    Ok(plan)
 }
