@@ -1,6 +1,7 @@
 //! Intrinsic dimension by principal component analysis.
 
 use super::rows::Rows;
+use super::suggestion::FEW;
 use super::{Beside, Measure};
 use nalgebra::DMatrix;
 
@@ -61,7 +62,9 @@ pub fn measures(spectra: &Beside<Spectrum>) -> Vec<Measure> {
     let reference = "noise of as many rows";
     let ratio = own.participation_ratio();
     let is_low = ratio < 0.5 * noise.participation_ratio();
-    let advice = if is_low {
+    let advice = if own.variances.len() <= FEW {
+        "In so few dimensions every direction counts, and a small network will do; what matters is little noise, so times = \"log-snr\"."
+    } else if is_low {
         "Rows vary in few directions: a small model can learn them; `train digits-mixture` fits them without a network."
     } else {
         "Rows vary in nearly all directions, as noise does: expect to need a large model and many rows."

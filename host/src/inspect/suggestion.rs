@@ -15,7 +15,7 @@ const TOLD: f64 = 0.01;
 /// The least noise is this part of what tells two values, or two rows, apart.
 const PART: f64 = 0.25;
 /// At most so many dimensions make points rather than pictures: noise hides little of them, and their shape is settled late.
-const FEW: usize = 16;
+pub const FEW: usize = 16;
 
 /// What to train with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
