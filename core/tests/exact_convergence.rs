@@ -1,10 +1,9 @@
 //! With an exact denoiser only the solver errs: DDIM's error falls like 1/L, and so does the total variation of what it draws.
 //!
-//! On a line a deterministic sampler is an increasing map, so the distribution that it draws from is known exactly: the chance of an
-//! interval is that of the noise which the map carries there.
+//! On a line a deterministic sampler is an [`IncreasingMap`], so the distribution that it draws from is known exactly.
 
 use tweedie_core::discretise::Spacing;
-use tweedie_core::exact::{AlongPlan, DiagonalMixture};
+use tweedie_core::exact::{AlongPlan, DiagonalMixture, IncreasingMap};
 use tweedie_core::noise::NoNoise;
 use tweedie_core::plan::Step;
 use tweedie_core::sampler::{self, Clip, Workspace};
@@ -34,13 +33,6 @@ fn carried(plan: &[Step], start: &[f64]) -> Vec<f64> {
         x[0]
     };
     start.iter().map(carry).collect()
-}
-
-/// The chance of the interval between two points, from whichever side keeps the digits.
-fn chance(low: f64, high: f64, level: NoiseLevel) -> f64 {
-    let ((below_low, above_low), (below_high, above_high)) =
-        (data().distribution(low, level).unwrap(), data().distribution(high, level).unwrap());
-    if below_low < 0.5 { below_high - below_low } else { above_low - above_high }
 }
 
 /// Points across the distribution of `x_t`, a fine grid.
@@ -87,12 +79,8 @@ fn the_total_variation_of_ddim_falls_like_one_over_the_steps() {
     let start = grid(from, 5000);
     let errors = STEPS.map(|steps| {
         let end = carried(&plan(&process, first, last, steps), &start);
-        assert!(end.windows(2).all(|pair| pair[0] <= pair[1]));
-        let inside: f64 = (1..start.len())
-            .map(|i| (chance(start[i - 1], start[i], from) - chance(end[i - 1], end[i], to)).abs())
-            .sum();
-        let outside = chance(-9.0, end[0], to) + chance(end[end.len() - 1], 9.0, to);
-        (steps, 0.5 * (inside + outside))
+        let map = IncreasingMap::new(&start, &end).unwrap();
+        (steps, map.total_variation(&data(), from, to).unwrap())
     });
     println!("total variation {errors:?}, slope {:.3}", slope(&errors));
     assert!((slope(&errors) + 1.0).abs() < 0.2, "{errors:?}");
@@ -109,14 +97,25 @@ fn entropy_falls_along_the_reverse_process() {
         let mut step = vec![Step::EMPTY];
         ddim::plan(&process, &[t, s], 0.0, &mut step).unwrap();
         let end = carried(&step, &start);
-        // The map stretches densities only, so entropy changes by the mean of the logarithm of the stretch.
-        let change: f64 = (1..start.len())
-            .map(|i| {
-                let stretch = (end[i] - end[i - 1]) / (start[i] - start[i - 1]);
-                chance(start[i - 1], start[i], level) * stretch.ln()
-            })
-            .sum();
+        let change = IncreasingMap::new(&start, &end).unwrap().entropy_gained(&data(), level).unwrap();
         println!("from {t} to {s}: {change:.4} nats");
         assert!(change < 0.0, "from {t} to {s}: {change}");
     }
+}
+
+#[test]
+fn maps_on_a_line() {
+    // x + 1 moves a unit Gaussian: total variation 2 Phi(1/2) - 1, entropy unchanged; x / 2 costs ln 2.
+    let (unit, clean) = (DiagonalMixture::new(&[1.0], &[0.0], &[1.0]).unwrap(), NoiseLevel::CLEAN);
+    let from: Vec<f64> = (-4000..=4000).map(|i| f64::from(i) / 400.0).collect();
+    let moved: Vec<f64> = from.iter().map(|x| x + 1.0).collect();
+    let map = IncreasingMap::new(&from, &moved).unwrap();
+    assert!((map.total_variation(&unit, clean, clean).unwrap() - 0.382_924_922_548_026).abs() < 1e-6);
+    assert!(map.entropy_gained(&unit, clean).unwrap().abs() < 1e-12);
+    let half: Vec<f64> = from.iter().map(|x| 0.5 * x).collect();
+    let gained = IncreasingMap::new(&from, &half).unwrap().entropy_gained(&unit, clean).unwrap();
+    assert!((gained + std::f64::consts::LN_2).abs() < 1e-12);
+    assert!(IncreasingMap::new(&from, &from[1..]).is_err() && IncreasingMap::new(&[1.0], &[1.0]).is_err());
+    assert!(IncreasingMap::new(&[0.0, 1.0, 2.0], &[0.0, 1.0, 1.0]).is_err());
+    assert!(IncreasingMap::new(&[0.0, f64::NAN], &[0.0, 1.0]).is_err());
 }

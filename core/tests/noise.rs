@@ -193,3 +193,23 @@ fn uniform_noise_has_the_wider_spread_of_its_shell() {
     assert!((centre / (DIMENSIONS as f64 / 3.0) - 1.0).abs() < 0.01);
     assert!((variance.sqrt() / centre / spread - 1.0).abs() < 0.03, "{}", variance.sqrt() / centre);
 }
+
+#[test]
+fn draws_of_noise_are_nearly_orthogonal() {
+    const DIMENSIONS: usize = 256;
+    const PAIRS: u64 = 4000;
+    let cosine = |pair: u64| {
+        let (mut u, mut v) = ([0.0_f64; DIMENSIONS], [0.0_f64; DIMENSIONS]);
+        NoiseStream::new(5, 2 * pair).fill(0, &mut u);
+        NoiseStream::new(5, 2 * pair + 1).fill(0, &mut v);
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        product(&u, &v) / (product(&u, &u) * product(&v, &v)).sqrt()
+    };
+    let cosines: Vec<f64> = (0..PAIRS).map(cosine).collect();
+    let mean = cosines.iter().sum::<f64>() / PAIRS as f64;
+    let deviation = (cosines.iter().map(|c| c * c).sum::<f64>() / PAIRS as f64).sqrt();
+    assert!(
+        (mean - shell::cosine_limit((0.0, 1.0), (0.0, 1.0))).abs() < 4.0 / (DIMENSIONS as f64 * PAIRS as f64).sqrt()
+    );
+    assert!((deviation / shell::cosine_deviation(DIMENSIONS) - 1.0).abs() < 0.05, "{deviation}");
+}

@@ -2,7 +2,7 @@
 //!
 //! | read | for |
 //! |---|---|
-//! | [`data`] | what is learnt |
+//! | [`data`], [`inspect`] | what is learnt, and what can be said of it beforehand |
 //! | [`preset`], [`process`] | how: every setting, and the noise process it names |
 //! | [`network`], [`operators`] | what learns, and the fused operators it is made of |
 //! | [`batch`], [`optimiser`], [`mod@train`] | Algorithm 3.2: what an update sees, and what it does |
@@ -11,7 +11,9 @@
 //! | [`mod@sample`], [`solver`], [`tensor`] | core's sampler and its solvers over candle tensors |
 //! | [`scheduler_config`] | diffusers' file of a sampler, read and written |
 //! | [`judge`] | how good a model is |
+//! | [`neighbours`] | nearest rows, by plain search |
 //! | [`chamfer`] | how far points stray from the solid that they were learnt from |
+//! | [`study`] | the theory in figures |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
 #![deny(missing_docs)]
@@ -26,9 +28,11 @@ pub mod device;
 pub mod distill;
 pub mod error;
 pub mod export;
+pub mod inspect;
 pub mod judge;
 pub mod lesson;
 pub mod mixture;
+pub mod neighbours;
 pub mod network;
 pub mod npy;
 pub mod operators;
@@ -43,6 +47,7 @@ pub mod say;
 pub mod scheduler_config;
 pub mod solver;
 pub mod streams;
+pub mod study;
 pub mod tensor;
 pub mod train;
 

@@ -54,6 +54,14 @@ impl DataSettings {
         Self { source: source.to_owned(), window: 0, stride: 1 }
     }
 
+    /// The same with an absolute path for a file or folder that is there, so that it is found from anywhere.
+    pub fn found(&self) -> Self {
+        let path = Path::new(&self.source);
+        let absolute = if data::is_embedded(&self.source) { None } else { path.canonicalize().ok() };
+        let source = absolute.map_or_else(|| self.source.clone(), |path| path.display().to_string());
+        Self { source, ..self.clone() }
+    }
+
     /// The samples: those of the source, or [windows](data::windows) of it.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use cli::{Command, Run, UsageError};
 
 /// Every command, in the order in which a newcomer meets them.
 const COMMANDS: &[Command] = &[
+    Command::new("inspect", "measure data before training: noise, dimensions, and a preset that suits", Run::Host),
     Command::new("train", "train a model; with no argument, on the embedded 8x8 digits", Run::Host),
     Command::new("distill", "make a student that draws in one, two or four steps", Run::Host),
     Command::new("sample", "draw samples from a trained model or an artifact", Run::Host),
@@ -24,6 +25,7 @@ const COMMANDS: &[Command] = &[
     Command::new("export", "turn a trained model into an artifact for microcontrollers", Run::Host),
     Command::new("run", "draw samples of an artifact on an emulated microcontroller", Run::Host),
     Command::new("flash", "put an artifact on a real microcontroller and watch it draw", Run::Host),
+    Command::new("study", "draw the theory: figures made with exact denoisers", Run::Host),
     Command::new("bench", "measure the speed of training, beside PyTorch if it is there", Run::Host),
     Command::new("test", "run every check and test, or those that match a filter", Run::Here(test::main)),
     Command::new("setup", "install what is missing: Rust targets and QEMU", Run::Here(setup::main)),
@@ -35,6 +37,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask distill runs/digits", "make a student that draws in two steps, with two fifths of the weights"),
     ("cargo xtask eval runs/digits", "how good is it, and does it copy?"),
     ("cargo xtask train cow", "points inside a cow, drawn from noise"),
+    ("cargo xtask inspect faces.npy", "what is in my data, and how should I train on them?"),
     ("cargo xtask train --help", "how to train on your own data"),
     ("cargo xtask export runs/digits -o digits.tweedie", "make an artifact for microcontrollers"),
     ("cargo xtask run digits.tweedie --machine m4", "draw with it on an emulated Cortex-M4"),

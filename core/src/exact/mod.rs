@@ -13,13 +13,14 @@
 //! | [`Empirical`] | the training set itself: the denoiser that memorises (3.3.3) |
 //!
 //! The last three are [`Mixture`]s; [`AlongPlan`] makes any of them a [`Denoiser`](crate::Denoiser) under the sampler, and
-//! [`entropy`] estimates the entropy of `x_t`.
+//! [`entropy`] estimates the entropy of `x_t`, and [`IncreasingMap`] says what a sampler makes of a distribution on a line.
 
 mod along_plan;
 mod diagonal;
 mod empirical;
 mod entropy;
 mod gaussian;
+mod increasing_map;
 mod joint;
 mod low_rank;
 mod mixture;
@@ -31,6 +32,7 @@ pub use diagonal::DiagonalMixture;
 pub use empirical::Empirical;
 pub use entropy::entropy;
 pub use gaussian::Gaussian;
+pub use increasing_map::IncreasingMap;
 pub use joint::LogJoint;
 pub use low_rank::{LowRankMixture, LowRankTables};
 pub use mixture::{LARGEST, Mixture};

@@ -34,6 +34,16 @@ impl DiagonalMixture<'_> {
         Ok((below, above))
     }
 
+    /// The chance that `x_t` lies between two points, the lower one first; taken from the side that keeps its digits in a tail.
+    ///
+    /// # Errors
+    /// As of [`distribution`](Self::distribution).
+    pub fn chance(&self, low: f64, high: f64, level: NoiseLevel) -> Result<f64, Error> {
+        let ((below_low, above_low), (below_high, above_high)) =
+            (self.distribution(low, level)?, self.distribution(high, level)?);
+        Ok(if below_low < 0.5 { below_high - below_low } else { above_low - above_high })
+    }
+
     /// Where the probability flow carries `x_t` on its way between two levels, exactly: trajectories on a line never cross, so it is
     /// the point with the same share of the distribution below it.
     ///

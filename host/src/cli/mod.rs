@@ -4,8 +4,10 @@ mod bench;
 mod distill;
 pub mod eval;
 mod fit;
+mod inspect;
 pub mod preview;
 mod sample;
+mod study;
 mod train;
 mod trainer;
 
@@ -24,10 +26,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Inspect(inspect::Arguments),
     Train(train::Arguments),
     Distill(distill::Arguments),
     Sample(sample::Arguments),
     Eval(eval::Arguments),
+    Study(study::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -39,7 +43,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return fail(
-                "a command is needed: train, distill, sample, eval or bench; `cargo xtask help` explains them",
+                "a command is needed: inspect, train, distill, sample, eval, study or bench; `cargo xtask help` explains them",
             );
         }
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
@@ -50,10 +54,12 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match arguments.command {
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Distill(arguments) => distill::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Study(arguments) => study::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

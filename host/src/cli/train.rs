@@ -3,7 +3,7 @@
 use super::fit::conclude;
 use super::positive;
 use super::trainer::Trainer;
-use crate::data::{self, Dataset};
+use crate::data::Dataset;
 use crate::device::DeviceName;
 use crate::distill::settings::DistillationConfig;
 use crate::error::Error;
@@ -109,12 +109,8 @@ impl Arguments {
         if let Some(data) = &self.data {
             preset.data.source.clone_from(data);
         }
-        // An absolute path, so that the run can be resumed from anywhere.
-        let source = Path::new(&preset.data.source);
-        if !data::is_embedded(&preset.data.source) && source.exists() {
-            let path = source.canonicalize().map_err(Error::file(source, "find it"))?;
-            preset.data.source = path.display().to_string();
-        }
+        // So that the run can be resumed from anywhere.
+        preset.data = preset.data.found();
         Ok(preset)
     }
 

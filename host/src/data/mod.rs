@@ -21,6 +21,7 @@ mod digits;
 mod error;
 mod idx;
 mod labels;
+mod levels;
 pub mod mesh;
 mod npy;
 mod npy_header;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{DataError, Place};
 pub use labels::MAX_CLASSES;
+pub use levels::DataLevels;
 pub use mesh::Solid;
 pub use scaling::Scaling;
 pub use series::{MAX_WINDOW, windows};

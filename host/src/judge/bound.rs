@@ -4,9 +4,9 @@
 //! the data's levels. There the levels can be told apart; beyond, a denoiser that has not been told that data are discrete would only be
 //! charged for its ignorance. Any chain gives a bound, and this rule is the same for all models.
 
-use super::data_levels::DataLevels;
 use super::evaluation::{Bound, LevelTerm};
 use crate::checkpoint::Model;
+use crate::data::DataLevels;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::preset::SamplingSettings;

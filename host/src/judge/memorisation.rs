@@ -9,8 +9,8 @@
 //! within classes: what is left says how this seven differs from other sevens, and in how many independent ways. Even so real digits of
 //! strangers look alike now and then; a report therefore shows the held-out rows' own share beside the samples'.
 
-use super::neighbours::Near;
 use crate::error::Error;
+use crate::neighbours::Near;
 use crate::operators::{Activation, linear};
 use candle_core::{Device, Tensor};
 use nalgebra::{DMatrix, SymmetricEigen};
@@ -142,7 +142,7 @@ fn normalise(rows: &mut [f32], width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::neighbours::nearest;
+    use crate::neighbours::nearest;
     use tweedie_core::noise::NoiseStream;
 
     fn noise(count: usize, width: usize, draw: u32) -> Vec<f32> {

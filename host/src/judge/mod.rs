@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`evaluation`], [`interval`] | all that a judgement says: `eval.json` |
 //! | [`real_rows`], [`classifier`] | by what is judged: rows that no training has seen, and a classifier of real rows |
-//! | [`frechet`], [`precision_recall`], [`memorisation`], [`neighbours`] | the metrics, each with its paper |
-//! | [`bound`], [`data_levels`] | bits per dimension |
+//! | [`frechet`], [`precision_recall`], [`memorisation`] | the metrics, each with its paper |
+//! | [`bound`] | bits per dimension |
 //! | [`panel`], [`series`], [`quantisation`] | the metrics applied: to a set, to several seeds, to fixed point beside floating point |
 //! | [`report`] | the same for people: `report.html` |
 //! | [`curve`] | memorisation against rows and weights: `eval --curve` |
@@ -15,12 +15,10 @@
 pub mod bound;
 pub mod classifier;
 pub mod curve;
-pub mod data_levels;
 pub mod evaluation;
 pub mod frechet;
 pub mod interval;
 pub mod memorisation;
-pub mod neighbours;
 pub mod panel;
 pub mod precision_recall;
 pub mod quantisation;

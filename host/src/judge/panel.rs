@@ -4,10 +4,10 @@ use super::classifier::{Classifier, Opinions};
 use super::evaluation::{Agreement, JudgeSummary, Memorised, Scores, SpaceScores};
 use super::frechet::{Moments, Reference};
 use super::memorisation::{CopyFinder, distance_ratio, is_copy};
-use super::neighbours::{Near, nearest, vote};
 use super::precision_recall::{Manifold, evenly};
 use super::real_rows::RealRows;
 use crate::error::Error;
+use crate::neighbours::{Near, nearest, vote};
 
 /// The held-out rows in one space.
 struct Space {

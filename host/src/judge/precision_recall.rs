@@ -3,7 +3,7 @@
 //! A set of points stands for the union of balls around them, each reaching to its point's `k`-th nearest other. Precision is the share of
 //! samples inside the real rows' balls, recall the share of real rows inside the samples' balls.
 
-use super::neighbours::{nearest_others, squared_distance};
+use crate::neighbours::{Near, nearest_others, squared_distance};
 use rayon::prelude::*;
 
 /// `k`, as in the paper.
@@ -20,7 +20,7 @@ pub struct Manifold {
 impl Manifold {
     /// The balls around `points`, `[n, width]`; nothing lies in them unless there are more points than [`NEIGHBOURS`].
     pub fn around(points: Vec<f32>, width: usize) -> Self {
-        let reach = |others: [super::neighbours::Near; NEIGHBOURS]| match others[NEIGHBOURS - 1].squared {
+        let reach = |others: [Near; NEIGHBOURS]| match others[NEIGHBOURS - 1].squared {
             squared if squared.is_finite() => squared,
             _ => f32::NEG_INFINITY,
         };

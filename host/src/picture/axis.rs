@@ -6,6 +6,7 @@ use std::ops::Range;
 const DECADE: f64 = 10.0;
 
 /// The numbers along one side of the plot.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     /// Whether equal factors are equal distances.
     pub logarithmic: bool,

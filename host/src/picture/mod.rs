@@ -8,6 +8,7 @@
 //! | [`traces`] | windows of a series, as curves | a PNG |
 //! | [`animation`] | pictures one after the other | an animated PNG |
 //! | [`terminal`] | a few samples side by side | text |
+//! | [`line_plot`] | curves and points over two axes | a PNG, and CSV |
 //! | [`loss_plot`] | the loss of a training run | a PNG |
 //!
 //! Pixels are in `[-1, 1]` (-1 black, 1 white), as networks see them; what is outside is clamped, and what is not a
@@ -15,15 +16,16 @@
 
 use std::io;
 
-use image::codecs::png::PngEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::drawing::DrawingAreaErrorKind;
 
 pub mod animation;
-pub(crate) mod axis;
+pub mod axis;
 pub mod cloud;
 mod depiction;
+pub mod line_plot;
 pub mod loss_plot;
 pub mod sheet;
 pub mod terminal;
@@ -92,7 +94,12 @@ fn brightness(pixel: f32) -> Option<u8> {
 pub(crate) fn png(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
     let (width, height) = picture.dimensions();
-    PngEncoder::new(&mut bytes).write_image(picture.as_raw(), width, height, ExtendedColorType::Rgb8)?;
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive).write_image(
+        picture.as_raw(),
+        width,
+        height,
+        ExtendedColorType::Rgb8,
+    )?;
     Ok(bytes)
 }
 

@@ -10,9 +10,9 @@ pub use progress::Progress;
 
 use crate::atomic_file;
 use crate::checkpoint::Model;
+use crate::data::DataLevels;
 use crate::error::Error;
 use crate::judge::bound;
-use crate::judge::data_levels::DataLevels;
 use crate::judge::evaluation::{Bound, Evaluation, Gallery, Stated, Subject, SubjectKind, VERSION};
 use crate::judge::panel::Panel;
 use crate::judge::report;

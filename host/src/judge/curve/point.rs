@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::judge::classifier::Classifier;
 use crate::judge::evaluation::Memorised;
 use crate::judge::memorisation::{CopyFinder, distance_ratio, is_copy};
-use crate::judge::neighbours::nearest;
+use crate::neighbours::nearest;
 use crate::operators::weighted_mean_squared_error;
 use crate::preset::Preset;
 use crate::process::AnyProcess;

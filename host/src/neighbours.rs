@@ -38,7 +38,7 @@ fn nearest_to<const K: usize>(rows: &[f32], query: &[f32], but: Option<usize>) -
 
 /// `|a - b|^2`, in partial sums that are the same for every vector width.
 #[inline(always)]
-pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+pub fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0_f32; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());

@@ -1,4 +1,4 @@
-//! Which values the data take: a bound in bits per dimension needs to know how finely they are told apart.
+//! Which values the data take: bits can be counted only of values that are told apart.
 
 /// Evenly spaced values, such as the 17 counts of the embedded digits or the 256 of a byte.
 #[derive(Clone, Copy, Debug, PartialEq)]
