@@ -14,7 +14,7 @@
 //! | 2 | version (low half), header length in words = 16 (high half) |
 //! | 3 | length of the whole file in words |
 //! | 4 | CRC-32 (ISO-HDLC) of all bytes from word 5 on |
-//! | 5 | rank of a sample 1..=4 (byte 0), buffers of `x0_hat` (byte 1), flags (byte 2: bit 0 clamp `x0_hat` to [-1, 1]), 0 |
+//! | 5 | rank of a sample 1..=4 (byte 0), buffers of `x0_hat` (byte 1), flags (byte 2: bit 0 clamp `x0_hat` to [-1, 1], bit 1 steps have memories), 0 |
 //! | 6, 7 | the sample's dimensions, four 16-bit numbers, 1 beyond the rank |
 //! | 8 | classes (low half), steps of the plan (high half) |
 //! | 9 | layers (low half), 0 |
@@ -23,17 +23,20 @@
 //! | 13, 14 | offset and scale, f32: a value `v` of the network's range is `offset + scale v` in the data's units |
 //! | 15 | 0 |
 //!
-//! The plan follows, 6 words a step; then the layers, 12 words each; then the tables they point at.
+//! The plan follows, 6 words a step, or 8 with memories; then the layers, 12 words each; then the tables they point at.
 //!
 //! | word | step |
 //! |---|---|
 //! | 0 | `keep`, `kick` |
 //! | 1 | `from_state`, `from_output`: `x0_hat = from_state x + from_output output` |
 //! | 2, 3 | `pull[0] ..= pull[3]`, newest estimate first |
-//! | 4 | number of pulls 1..=4 (byte 0), 0 |
+//! | 4 | number of pulls 1..=4 (byte 0), then six shifts of 4 bits each, lowest first: of `keep`, `kick`, `pull[0] ..= pull[3]` |
 //! | 5 | the noise level's angle, f32 in [0, 1], for whoever shows progress |
+//! | 6 | `memory_from_state`, `memory_from_x0`; both 0 for a step that remembers `x0_hat` itself |
+//! | 7 | the shifts of these two, 4 bits each, 0 |
 //!
-//! Coefficients have 14 fractional bits. The plan is normalised: the state has unit variance at every level, starts as noise, and
+//! A coefficient is its 16 bits, shifted left by its shift, with 14 fractional bits: full precision below 2 in magnitude, 16 bits of it up
+//! to 65536. Where a step has a memory, `memory_from_state x + memory_from_x0 x0_hat` of the clamped `x0_hat` is remembered in its place. The plan is normalised: the state has unit variance at every level, starts as noise, and
 //! has 12 fractional bits, as have `x0_hat` and the network's output.
 //!
 //! | word | linear layer | normalisation |
@@ -51,6 +54,7 @@
 //!
 //! See [`Linear`] and [`Normalise`] for what the numbers mean and how the arithmetic goes, bit by bit.
 
+use crate::plan::Memory;
 use core::fmt;
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
@@ -68,8 +72,13 @@ pub const MAX_NORMALISED: usize = 1024;
 const MAGIC: [u32; 2] = [u32::from_le_bytes(*b"TWEE"), u32::from_le_bytes(*b"DIE\0")];
 const HEADER_WORDS: usize = 16;
 const STEP_WORDS: usize = 6;
+const REMEMBERING_STEP_WORDS: usize = 8;
+const CLIP_FLAG: u8 = 1;
+const MEMORY_FLAG: u8 = 2;
 const LAYER_WORDS: usize = 12;
 const CHECKED_FROM: usize = 5;
+/// The widest shift of a coefficient, which fills four bits.
+const MAX_SHIFT: u32 = 15;
 const TABLE_WORDS: usize = TABLE_ENTRIES.div_ceil(2);
 
 /// What a model is, apart from its plan and layers.
@@ -102,23 +111,46 @@ impl Header {
     }
 }
 
-/// One step of the plan in fixed point: coefficients times `2^14`.
+/// One step of the plan in fixed point: coefficients times `2^14`, of which [`round_coefficient`] makes those that an artifact can hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PlanStep {
     /// Multiplies the state.
-    pub keep: i16,
+    pub keep: i32,
     /// Multiplies fresh noise, not negative.
-    pub kick: i16,
+    pub kick: i32,
     /// Multiplies the state in `x0_hat`.
     pub from_state: i16,
     /// Multiplies the network's output in `x0_hat`.
     pub from_output: i16,
     /// Multiply the newest estimates, newest first.
-    pub pulls: [i16; 4],
+    pub pulls: [i32; 4],
     /// How many pulls count, 1 to 4.
     pub pull_count: u8,
+    /// What is remembered instead of `x0_hat`; not both coefficients are 0.
+    pub memory: Option<Memory<i32>>,
     /// The noise level's angle in [0, 1].
     pub angle: f32,
+}
+
+/// The coefficient nearest to `value` that a step can hold, times `2^14`: a number of 16 bits, shifted left no further than it must be;
+/// `None` beyond the widest shift, near 65536 in magnitude.
+pub fn round_coefficient(value: f64) -> Option<i32> {
+    (0..=MAX_SHIFT).find_map(|shift| {
+        let scaled = libm::round(value * f64::from(1_u32 << COEFF_FRACTION) / f64::from(1_u32 << shift));
+        (f64::from(i16::MIN)..=f64::from(i16::MAX)).contains(&scaled).then(|| i32::from(scaled as i16) << shift)
+    })
+}
+
+/// A coefficient's 16 bits and its shift, the least that holds it; what is lost is for [`write()`] to find.
+fn to_parts(coefficient: i32) -> (u16, u32) {
+    let magnitude = if coefficient < 0 { !coefficient } else { coefficient };
+    let shift = 17_u32.saturating_sub(magnitude.leading_zeros()).min(MAX_SHIFT);
+    ((coefficient >> shift) as u16, shift)
+}
+
+/// The inverse, with the shift in the lowest bits of `shifts`.
+fn from_parts(bits: u16, shifts: u32) -> i32 {
+    i32::from(bits as i16) << (shifts & MAX_SHIFT)
 }
 
 /// `output <- table(round((bias + W input) * multiplier))`, a fully connected layer.
@@ -245,6 +277,7 @@ pub struct Artifact<'a> {
     steps: usize,
     layers: usize,
     history: usize,
+    step_words: usize,
 }
 
 impl<'a> Artifact<'a> {
@@ -283,7 +316,7 @@ impl<'a> Artifact<'a> {
             dims: [low(words[6]), high(words[6]), low(words[7]), high(words[7])],
             rank,
             classes: low(words[8]),
-            clip: flags & 1 == 1,
+            clip: flags & CLIP_FLAG != 0,
             arena: words[10],
             input_at: words[11],
             output_at: words[12],
@@ -296,8 +329,9 @@ impl<'a> Artifact<'a> {
             steps: usize::from(high(words[8])),
             layers: usize::from(low(words[9])),
             history: usize::from(history),
+            step_words: if flags & MEMORY_FLAG == 0 { STEP_WORDS } else { REMEMBERING_STEP_WORDS },
         };
-        if flags > 1 || zero != 0 || high(words[9]) != 0 || words[15] != 0 {
+        if flags > CLIP_FLAG | MEMORY_FLAG || zero != 0 || high(words[9]) != 0 || words[15] != 0 {
             return Err(ArtifactError::Inconsistent("a field that must be zero"));
         }
         artifact.check()?;
@@ -332,16 +366,18 @@ impl<'a> Artifact<'a> {
     /// The plan, from noise to data.
     pub fn plan(&self) -> impl ExactSizeIterator<Item = PlanStep> + use<'a> {
         let begin = HEADER_WORDS.min(self.words.len());
-        let end = (HEADER_WORDS + self.steps * STEP_WORDS).min(self.words.len());
-        self.words[begin..end].chunks_exact(STEP_WORDS).map(|step| PlanStep {
-            keep: low(step[0]) as i16,
-            kick: high(step[0]) as i16,
-            from_state: low(step[1]) as i16,
-            from_output: high(step[1]) as i16,
-            pulls: [low(step[2]), high(step[2]), low(step[3]), high(step[3])].map(|pull| pull as i16),
-            pull_count: step[4] as u8,
-            angle: f32::from_bits(step[5]),
-        })
+        let end = self.plan_end().min(self.words.len());
+        self.words[begin..end].chunks_exact(self.step_words).map(read_step)
+    }
+
+    /// One step of the plan, counted from 0 at the noisy end.
+    pub fn step(&self, index: usize) -> Option<PlanStep> {
+        let at = HEADER_WORDS + index * self.step_words;
+        if index < self.steps { self.words.get(at..at + self.step_words).map(read_step) } else { None }
+    }
+
+    fn plan_end(&self) -> usize {
+        HEADER_WORDS + self.steps * self.step_words
     }
 
     /// The layers in their order.
@@ -353,7 +389,7 @@ impl<'a> Artifact<'a> {
 
     fn table(&self, at: u32, length: usize, what: &'static str) -> Result<&'a [u32], ArtifactError> {
         let at = at as usize;
-        let tables = HEADER_WORDS + self.steps * STEP_WORDS + self.layers * LAYER_WORDS;
+        let tables = self.plan_end() + self.layers * LAYER_WORDS;
         if at < tables {
             return Err(ArtifactError::Inconsistent(what));
         }
@@ -362,7 +398,7 @@ impl<'a> Artifact<'a> {
     }
 
     fn layer(&self, index: usize) -> Result<Layer<'a>, ArtifactError> {
-        let at = HEADER_WORDS + self.steps * STEP_WORDS + index * LAYER_WORDS;
+        let at = self.plan_end() + index * LAYER_WORDS;
         let record = self.words.get(at..at + LAYER_WORDS).ok_or(ArtifactError::Inconsistent("the list of layers"))?;
         let wide = |at: usize| u64::from(record[at]) | u64::from(record[at + 1]) << 32;
         match (low(record[0]), high(record[0])) {
@@ -438,16 +474,18 @@ impl<'a> Artifact<'a> {
         if self.steps == 0 || self.layers == 0 {
             return Err(Inconsistent("the number of steps or layers"));
         }
-        let plan_end = HEADER_WORDS + self.steps * STEP_WORDS;
-        if plan_end + self.layers * LAYER_WORDS > self.words.len() {
+        if self.plan_end() + self.layers * LAYER_WORDS > self.words.len() {
             return Err(Inconsistent("the number of steps or layers"));
         }
         let mut history = 0;
         for (index, step) in self.plan().enumerate() {
             let pulls = usize::from(step.pull_count);
-            let word = self.words.get(HEADER_WORDS + index * STEP_WORDS + 4).copied().unwrap_or(0);
-            let unused = step.pulls.iter().skip(pulls).any(|&pull| pull != 0);
-            if !(1..=4).contains(&pulls) || word > 4 || unused || step.kick < 0 || !(0.0..=1.0).contains(&step.angle) {
+            let mut unused = step.pulls.iter().skip(pulls).any(|&pull| pull != 0);
+            if self.step_words == REMEMBERING_STEP_WORDS {
+                let word = self.words.get(HEADER_WORDS + index * self.step_words + 7);
+                unused |= word.is_none_or(|&shifts| shifts >> 8 != 0);
+            }
+            if !(1..=4).contains(&pulls) || unused || step.kick < 0 || !(0.0..=1.0).contains(&step.angle) {
                 return Err(Inconsistent("a step of the plan"));
             }
             // An estimate cannot be older than the plan.
@@ -554,10 +592,58 @@ fn overlap(a: u32, a_length: u32, b: u32, b_length: u32) -> bool {
     u64::from(a) < u64::from(b) + padded(b_length) && u64::from(b) < u64::from(a) + padded(a_length)
 }
 
+/// A step from its record, of either length.
+fn read_step(record: &[u32]) -> PlanStep {
+    let shifts = record[4] >> 8;
+    let memory = record.get(6..8).map(|memory| Memory {
+        from_state: from_parts(low(memory[0]), memory[1]),
+        from_x0: from_parts(high(memory[0]), memory[1] >> 4),
+    });
+    PlanStep {
+        keep: from_parts(low(record[0]), shifts),
+        kick: from_parts(high(record[0]), shifts >> 4),
+        from_state: low(record[1]) as i16,
+        from_output: high(record[1]) as i16,
+        pulls: [
+            from_parts(low(record[2]), shifts >> 8),
+            from_parts(high(record[2]), shifts >> 12),
+            from_parts(low(record[3]), shifts >> 16),
+            from_parts(high(record[3]), shifts >> 20),
+        ],
+        pull_count: record[4] as u8,
+        memory: memory.filter(|memory| *memory != Memory { from_state: 0, from_x0: 0 }),
+        angle: f32::from_bits(record[5]),
+    }
+}
+
+fn write_step(step: &PlanStep, record: &mut [u32]) {
+    let [keep, kick] = [step.keep, step.kick].map(to_parts);
+    let pulls = step.pulls.map(to_parts);
+    let shifts = [keep, kick].iter().chain(&pulls).rev().fold(0, |shifts, (_, shift)| shifts << 4 | shift);
+    record[..6].copy_from_slice(&[
+        pair(keep.0, kick.0),
+        pair(step.from_state as u16, step.from_output as u16),
+        pair(pulls[0].0, pulls[1].0),
+        pair(pulls[2].0, pulls[3].0),
+        u32::from(step.pull_count) | shifts << 8,
+        step.angle.to_bits(),
+    ]);
+    if let Some(out) = record.get_mut(6..8) {
+        let memory = step.memory.unwrap_or(Memory { from_state: 0, from_x0: 0 });
+        let (from_state, from_x0) = (to_parts(memory.from_state), to_parts(memory.from_x0));
+        out.copy_from_slice(&[pair(from_state.0, from_x0.0), from_state.1 | from_x0.1 << 4]);
+    }
+}
+
+/// Words of a step's record in this plan.
+fn step_words(plan: &[PlanStep]) -> usize {
+    if plan.iter().any(|step| step.memory.is_some()) { REMEMBERING_STEP_WORDS } else { STEP_WORDS }
+}
+
 /// How many words [`write()`] needs.
 pub fn length(plan: &[PlanStep], layers: &[Layer<'_>]) -> usize {
     let tables = |layer: &Layer<'_>| tables(layer).iter().map(|table| table.len()).sum::<usize>();
-    HEADER_WORDS + plan.len() * STEP_WORDS + layers.len() * LAYER_WORDS + layers.iter().map(tables).sum::<usize>()
+    HEADER_WORDS + plan.len() * step_words(plan) + layers.len() * LAYER_WORDS + layers.iter().map(tables).sum::<usize>()
 }
 
 /// Writes an artifact into `out` and returns its length in words; what is written has been parsed, so it can be.
@@ -578,15 +664,15 @@ pub fn write(
         (count(plan.len(), "the number of steps")?, count(layers.len(), "the number of layers")?);
     let words = u32::try_from(length).map_err(|_| ArtifactError::Inconsistent("the file's length"))?;
     let history = plan.iter().map(|step| step.pull_count).max().unwrap_or(0);
-    let pair = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
-    let pair_i16 = |low: i16, high: i16| pair(low as u16, high as u16);
+    let step_words = step_words(plan);
+    let flags = u8::from(header.clip) * CLIP_FLAG + u8::from(step_words > STEP_WORDS) * MEMORY_FLAG;
     let head = [
         MAGIC[0],
         MAGIC[1],
         pair(VERSION, HEADER_WORDS as u16),
         words,
         0,
-        u32::from_le_bytes([header.rank, history, u8::from(header.clip), 0]),
+        u32::from_le_bytes([header.rank, history, flags, 0]),
         pair(header.dims[0], header.dims[1]),
         pair(header.dims[2], header.dims[3]),
         u32::from(header.classes) | steps << 16,
@@ -600,19 +686,12 @@ pub fn write(
     ];
     let (head_out, rest) = out.split_at_mut(HEADER_WORDS);
     head_out.copy_from_slice(&head);
-    let (plan_out, rest) = rest.split_at_mut(plan.len() * STEP_WORDS);
-    for (step, out) in plan.iter().zip(plan_out.chunks_exact_mut(STEP_WORDS)) {
-        out.copy_from_slice(&[
-            pair_i16(step.keep, step.kick),
-            pair_i16(step.from_state, step.from_output),
-            pair_i16(step.pulls[0], step.pulls[1]),
-            pair_i16(step.pulls[2], step.pulls[3]),
-            u32::from(step.pull_count),
-            step.angle.to_bits(),
-        ]);
+    let (plan_out, rest) = rest.split_at_mut(plan.len() * step_words);
+    for (step, out) in plan.iter().zip(plan_out.chunks_exact_mut(step_words)) {
+        write_step(step, out);
     }
     let (layers_out, mut tables_out) = rest.split_at_mut(layers.len() * LAYER_WORDS);
-    let mut at = HEADER_WORDS + plan.len() * STEP_WORDS + layers.len() * LAYER_WORDS;
+    let mut at = HEADER_WORDS + plan.len() * step_words + layers.len() * LAYER_WORDS;
     for (layer, record) in layers.iter().zip(layers_out.chunks_exact_mut(LAYER_WORDS)) {
         let mut places = [0; 6];
         for (place, table) in places.iter_mut().zip(tables(layer)) {
@@ -661,7 +740,7 @@ pub fn write(
     if parsed.layers().eq(layers.iter().copied()) && parsed.plan().eq(plan.iter().copied()) {
         Ok(length)
     } else {
-        Err(ArtifactError::Inconsistent("a table's length"))
+        Err(ArtifactError::Inconsistent("a table's length, or a coefficient of more than 16 bits"))
     }
 }
 
@@ -699,6 +778,10 @@ fn low(word: u32) -> u16 {
 
 fn high(word: u32) -> u16 {
     (word >> 16) as u16
+}
+
+fn pair(low: u16, high: u16) -> u32 {
+    u32::from(low) | u32::from(high) << 16
 }
 
 /// Turns a file's bytes into the words that [`Artifact::parse`] reads, at compile time if need be:
