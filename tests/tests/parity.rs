@@ -89,6 +89,7 @@ impl Numbers {
 
 /// Coefficients of no solver.
 fn random_plan(g: &mut Gen) -> Vec<PlanStep> {
+    let steps = within(g, 1, 5) as usize;
     // Some with what solvers that extrapolate need: coefficients beyond 2, and memories.
     let (widest, remembers) = (within(g, 0, 5), within(g, 0, 3) == 0);
     let coefficient = |g: &mut Gen| (within(g, -1 << 14, 1 << 14) << within(g, 0, widest)) as i32;
@@ -108,7 +109,6 @@ fn random_plan(g: &mut Gen) -> Vec<PlanStep> {
             angle: 0.5,
         }
     };
-    let steps = within(g, 1, 5) as usize;
     (0..steps).map(step).collect()
 }
 
