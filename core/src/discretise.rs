@@ -7,7 +7,8 @@
 use crate::error::in_range;
 use crate::schedule::Process;
 use crate::{Error, beta_distribution};
-use libm::{expm1, log, pow, rint};
+use core::f64::consts::FRAC_2_PI;
+use libm::{asin, atan, exp, expm1, hypot, log, pow, rint};
 
 /// A rule for the times between `first` (most noise) and `last` (least noise) in continuous time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +28,16 @@ pub enum Spacing {
         /// The exponent, at least 1; larger values take smaller steps near data.
         rho: f64,
     },
+    /// `log((sigma + noise_floor) / (alpha + signal_floor))` evenly spaced, `alpha` and `sigma` being those of the
+    /// [normalised](crate::NoiseLevel::normalised) level: [`LogSnr`](Self::LogSnr) between the floors, and below either of them even steps in
+    /// the level itself. So both ends are reached, pure noise and clean data, without a least time of somebody's choosing, and steps are spent
+    /// where estimates change: see [`SOFT_LOG_SNR`](Self::SOFT_LOG_SNR).
+    SoftLogSnr {
+        /// Noise below which there is little left to decide, above 0.
+        noise_floor: f64,
+        /// Signal below which there is little yet to tell, above 0.
+        signal_floor: f64,
+    },
     /// `sigma / alpha` at evenly spaced quantiles of a Beta distribution between its ends (Lee et al. 2024; both parameters 0.6 in
     /// practice): smaller steps at both ends. Both ends need signal.
     Beta {
@@ -38,6 +49,10 @@ pub enum Spacing {
 }
 
 impl Spacing {
+    /// The floors that serve solvers of higher order in about ten evaluations, on Gaussian mixtures and on trained networks alike: with these
+    /// times 2M and UniPC come nearer to the exact flow in 10 evaluations than DDIM does in 50 (`core/tests/few_evaluations.rs`).
+    pub const SOFT_LOG_SNR: Self = Self::SoftLogSnr { noise_floor: 0.05, signal_floor: 0.3 };
+
     /// Fills `times` from `first` down to `last`, both met exactly. `L + 1` times make `L` steps; at least 2.
     ///
     /// [`LogSnr`](Self::LogSnr) cannot end at `t = 0`, where the log-SNR is infinite: end it at a small time, and
@@ -88,6 +103,21 @@ impl Spacing {
                 interior(times, |l| {
                     let sigma = pow(from + (to - from) * (l / steps), rho);
                     process.time_of_log_snr(-2.0 * log(sigma))
+                })?;
+            }
+            Self::SoftLogSnr { noise_floor, signal_floor } => {
+                in_range("noise floor", noise_floor, f64::MIN_POSITIVE, 1e6)?;
+                in_range("signal floor", signal_floor, f64::MIN_POSITIVE, 1e6)?;
+                let softened = |t: f64| {
+                    let level = process.level(t)?.normalised();
+                    Ok::<_, Error>(log((level.sigma + noise_floor) / (level.alpha + signal_floor)))
+                };
+                let (from, to) = (softened(first)?, softened(last)?);
+                interior(times, |l| {
+                    // sigma + noise_floor = e (alpha + signal_floor), solved for the angle of sigma / alpha.
+                    let e = exp(from + (to - from) * (l / steps));
+                    let angle = atan(e) + asin((e * signal_floor - noise_floor) / hypot(1.0, e));
+                    process.time_of_angle(angle * FRAC_2_PI)
                 })?;
             }
             Self::Beta { alpha, beta } => {

@@ -136,6 +136,7 @@ impl Step {
 
 impl<C: Copy> Step<C> {
     /// A step of coefficients that have been converted already, as a device reads them; `is_noisy` says that the kick is not 0.
+    /// It remembers what the denoiser returns, until a [`with_memory`](Self::with_memory) says otherwise.
     ///
     /// Nothing is computed here, not even `t` from the level: on a device that would bring `atan2` in software along.
     ///
@@ -153,6 +154,11 @@ impl<C: Copy> Step<C> {
             Ok(pulls) if !pull.is_empty() => Ok(Self { t, level, keep, kick, pulls, memory: None, is_noisy }),
             _ => Err(Error::WrongLength { what: "a step's pulls", need: MAX_PULLS, have: pull.len() }),
         }
+    }
+
+    /// The same step with a memory of coefficients that have been converted already, or none.
+    pub fn with_memory(self, memory: Option<Memory<C>>) -> Self {
+        Self { memory, ..self }
     }
 }
 

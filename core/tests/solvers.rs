@@ -14,6 +14,7 @@ use tweedie_core::sigma_clock::{SigmaClock, sigma_at, timestep_of};
 use tweedie_core::solver::deis::{Deis, Variable};
 use tweedie_core::solver::dpm_solver::{Correction, DpmSolver};
 use tweedie_core::solver::euler::{self, Churn};
+use tweedie_core::solver::heun::Heun;
 use tweedie_core::solver::singlestep::{Singlestep, divide};
 use tweedie_core::solver::unipc::{B, UniPc};
 use tweedie_core::solver::{Ending, Form, dpm_solver_sde, heun, pndm, probability_flow, reverse_sde};
@@ -199,8 +200,9 @@ fn stochastic_solvers_conserve_the_marginal() {
         }
         let mut plan = if solver.kind == 0 {
             let churn = Churn { amount: between(churn, 0.0, 8.0), ..Churn::NONE };
-            let mut plan = vec![Step::EMPTY; heun::evaluations(&process, &times).unwrap()];
-            match heun::churned_plan(&process, &times, churn, &mut plan) {
+            let heun = Heun { churn, ..if times.len().is_multiple_of(2) { Heun::EDM } else { Heun::STEADY } };
+            let mut plan = vec![Step::EMPTY; heun.evaluations(&process, &times).unwrap()];
+            match heun.plan(&process, &times, &mut plan) {
                 // Noise added at the start may lead beyond the process's end.
                 Err(Error::OutOfRange { name: "the log-SNR after churn", .. }) => return true,
                 other => other.unwrap(),

@@ -46,7 +46,7 @@ impl<'a> Model<'a> {
 
     /// One step of the plan, counted from 0 at the noisy end.
     pub fn step(&self, step: usize) -> Option<PlanStep> {
-        self.artifact.plan().nth(step)
+        self.artifact.step(step)
     }
 
     /// Words of memory that sampling needs, exactly: the state, the estimates that the plan names, noise if the plan adds any, and the
@@ -167,7 +167,8 @@ impl Denoiser<FixedTensor> for Network<'_, '_, '_> {
         self.run(index)?;
         let output = self.arena.get(header.output_at as usize / 2..).ok_or(outside)?;
         x0_hat.copy_from(FixedTensor::new(numbers(output).get(..features).ok_or(outside)?))?;
-        x0_hat.combine(Coeff::from_bits(step.from_output), &[(Coeff::from_bits(step.from_state), x_t)])?;
+        let [from_output, from_state] = [step.from_output, step.from_state].map(|bits| Coeff::from_bits(bits.into()));
+        x0_hat.combine(from_output, &[(from_state, x_t)])?;
         if header.clip {
             clamp(x0_hat, Q12::NEG_ONE, Q12::ONE);
         }

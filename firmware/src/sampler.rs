@@ -8,7 +8,7 @@ use core::fmt;
 use heapless::Vec;
 use tweedie_core::artifact::PlanStep;
 use tweedie_core::noise::NoiseStream;
-use tweedie_core::plan::{MAX_PULLS, Step};
+use tweedie_core::plan::{MAX_PULLS, Memory, Step};
 use tweedie_core::sampler::{Clip, SamplerError, Workspace, step};
 use tweedie_core::tensor::LengthMismatch;
 use tweedie_core::{Error, NoiseLevel, NoiseSource, StepId};
@@ -22,7 +22,7 @@ pub struct Progress<'a> {
     pub steps: usize,
     /// The noise level that the step began at, as an angle: 1 is noise, 0 is data.
     pub angle: f32,
-    /// The step's estimate of the clean sample.
+    /// The step's estimate of the clean sample; with a solver that remembers something else (DEIS: the noise), that.
     pub x0_hat: &'a [Q12],
     /// The state after the step; after the last step it is the sample.
     pub state: &'a [Q12],
@@ -105,7 +105,12 @@ fn coefficients(planned: &PlanStep) -> Result<Step<Coeff>, Error> {
     let pulls = planned.pulls.map(Coeff::from_bits);
     let pulls = pulls.get(..usize::from(planned.pull_count)).unwrap_or_default();
     let (keep, kick) = (Coeff::from_bits(planned.keep), Coeff::from_bits(planned.kick));
-    Step::from_coefficients(0.0, NoiseLevel::CLEAN, keep, pulls, kick, planned.kick != 0)
+    let memory = planned.memory.map(|Memory { from_state, from_x0 }| Memory {
+        from_state: Coeff::from_bits(from_state),
+        from_x0: Coeff::from_bits(from_x0),
+    });
+    let step = Step::from_coefficients(0.0, NoiseLevel::CLEAN, keep, pulls, kick, planned.kick != 0)?;
+    Ok(step.with_memory(memory))
 }
 
 /// Why there is no sample.

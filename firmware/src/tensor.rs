@@ -3,7 +3,7 @@
 use crate::kernels;
 use core::convert::Infallible;
 use core::ops::{Deref, DerefMut};
-use fixed::types::{I2F14, I4F12};
+use fixed::types::{I4F12, I18F14};
 use tweedie_core::artifact::{COEFF_FRACTION, STATE_FRACTION};
 use tweedie_core::noise::NoiseStream;
 use tweedie_core::normal::{FRACTION_BITS, Normal};
@@ -12,8 +12,9 @@ use tweedie_core::tensor::{CoeffRange, LengthMismatch, NoiseSource, Tensor, chec
 /// A number of a tensor: 16 bits, 12 of them fractional, so from -8 to 8 in steps of 1/4096. `to_bits` gives the integer, `f32::from` the
 /// value.
 pub type Q12 = I4F12;
-/// A coefficient of the plan: 16 bits, 14 of them fractional, so from -2 to 2 in steps of 1/16384.
-pub type Coeff = I2F14;
+/// A coefficient of the plan: 32 bits, 14 of them fractional, so steps of 1/16384. Most lie below 2 in magnitude, where 16 bits hold them and
+/// products are cheap; solvers that extrapolate need larger ones.
+pub type Coeff = I18F14;
 
 const _: () = assert!(STATE_FRACTION == Q12::FRAC_NBITS && COEFF_FRACTION == Coeff::FRAC_NBITS);
 
@@ -71,7 +72,7 @@ impl Tensor for FixedTensor {
     /// Rounds to the nearest coefficient, so by at most `2^-15`.
     ///
     /// # Errors
-    /// [`CoeffRange`] for a number that is not finite or that rounds to one outside [-2, 2).
+    /// [`CoeffRange`] for a number that is not finite or that rounds to one outside [-131072, 131072).
     fn coeff(value: f64) -> Result<Coeff, CoeffRange> {
         let range = || CoeffRange { value, min: Coeff::MIN.into(), max: Coeff::MAX.into() };
         if !value.is_finite() {
@@ -87,8 +88,7 @@ impl Tensor for FixedTensor {
     fn combine(&mut self, keep: Coeff, terms: &[(Coeff, &Self)]) -> Result<(), LengthMismatch> {
         check_lengths(self.len(), terms.iter().map(|(_, term)| term.len()))?;
         if let &[(coeff, term)] = terms
-            && keep > Coeff::MIN
-            && coeff > Coeff::MIN
+            && let (Some(keep), Some(coeff)) = (narrow(keep), narrow(coeff))
         {
             combine_two(self, keep, coeff, term);
             return Ok(());
@@ -149,18 +149,23 @@ pub fn clamp(tensor: &mut [Q12], low: Q12, high: Q12) {
     }
 }
 
-/// The most frequent case. Coefficients above -2 leave room for two products and the rounding in 32 bits.
-fn combine_two(x: &mut [Q12], keep: Coeff, coeff: Coeff, term: &[Q12]) {
-    let (keep, coeff) = (i32::from(keep.to_bits()), i32::from(coeff.to_bits()));
+/// The integer of a coefficient strictly between -2 and 2.
+fn narrow(coeff: Coeff) -> Option<i32> {
+    let bits = coeff.to_bits();
+    (bits.unsigned_abs() < 1 << 15).then_some(bits)
+}
+
+/// The most frequent case. Coefficients within -2 and 2 leave room for two products and the rounding in 32 bits.
+fn combine_two(x: &mut [Q12], keep: i32, coeff: i32, term: &[Q12]) {
     for (element, term) in x.iter_mut().zip(term) {
         let sum = keep * i32::from(element.to_bits()) + coeff * i32::from(term.to_bits());
         *element = saturate(i64::from((sum + HALF) >> COEFF_FRACTION));
     }
 }
 
-/// At most `2^30` in magnitude.
+/// At most `2^46` in magnitude, so that any sum that memory has room for fits.
 fn product(coeff: Coeff, element: Q12) -> i64 {
-    i64::from(i32::from(coeff.to_bits()) * i32::from(element.to_bits()))
+    i64::from(coeff.to_bits()) * i64::from(element.to_bits())
 }
 
 /// Half a step of the result, in a sum of products.

@@ -74,6 +74,7 @@ fn model() -> Vec<u32> {
         from_output: -14000,
         pulls,
         pull_count,
+        memory: None,
         angle: 0.5,
     };
     let plan = [step(1, [7000, 0, 0, 0]), step(2, [7000, 300, 0, 0]), step(1, [1 << 14, 0, 0, 0])];

@@ -170,6 +170,8 @@ pub struct SamplingSettings {
     pub steps: usize,
     /// Noise of DDIM, 0 to 1.
     pub eta: f64,
+    /// Churn of Euler's and Heun's methods, `S_churn`; 0 is none.
+    pub churn: f64,
     /// Variance of DDPM.
     pub variance: VarianceName,
     /// Where the times lie.
@@ -403,6 +405,8 @@ names! {
         Exponential,
         /// Evenly in log-SNR.
         LogSnr,
+        /// Evenly in log-SNR with floors under noise and signal; for solvers of higher order in about ten evaluations.
+        SoftLogSnr,
         /// Karras et al.'s.
         Karras,
         /// A chain's multiples from 0 up.
@@ -514,6 +518,7 @@ impl SamplingSettings {
     pub fn validate(&self) -> Result<(), String> {
         between("steps", self.steps, 1..=100_000)?;
         within("eta", self.eta, 0.0..=1.0)?;
+        within("churn", self.churn, 0.0..=f64::MAX)?;
         within("growth", self.growth, f64::MIN_POSITIVE..=700.0)?;
         within("rho", self.rho, 1.0..=100.0)?;
         within("guidance", self.guidance, -100.0..=100.0)

@@ -184,7 +184,7 @@ fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings, ste
     let chain = |spacing: ChainSpacing| {
         let Some(total) = process.chain_steps() else {
             return Err(Error::Argument(format!(
-                "{name} spacing needs process.schedule = chain; in continuous time there are uniform, exponential, log-snr and karras"
+                "{name} spacing needs process.schedule = chain; in continuous time there are uniform, exponential, log-snr, soft-log-snr and karras"
             )));
         };
         let mut timesteps = vec![0; steps];
@@ -208,6 +208,7 @@ fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings, ste
     };
     match settings.spacing {
         SpacingName::Uniform => to_zero(Spacing::Uniform),
+        SpacingName::SoftLogSnr => to_zero(Spacing::SOFT_LOG_SNR),
         SpacingName::Exponential => to_zero(Spacing::Exponential { growth: settings.growth }),
         SpacingName::LogSnr => to_least(Spacing::LogSnr),
         SpacingName::Karras => to_least(Spacing::Karras { rho: settings.rho }),

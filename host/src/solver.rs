@@ -6,9 +6,10 @@ use tweedie_core::plan::Step;
 use tweedie_core::solver::deis::Deis;
 use tweedie_core::solver::dpm_solver::{Correction, DpmSolver};
 use tweedie_core::solver::euler::{self, Churn};
+use tweedie_core::solver::heun::Heun;
 use tweedie_core::solver::singlestep::Singlestep;
 use tweedie_core::solver::unipc::UniPc;
-use tweedie_core::solver::{Form, dpm_solver_sde, heun, lms, pndm, probability_flow, reverse_sde};
+use tweedie_core::solver::{Form, dpm_solver_sde, lms, pndm, probability_flow, reverse_sde};
 use tweedie_core::{Error, consistency, ddim, ddpm};
 
 /// How many steps a solver takes in at most `evaluations` of the network, the last of them leading to clean data: most solvers as many,
@@ -22,13 +23,22 @@ pub fn steps(name: SolverName, evaluations: usize) -> usize {
     }
 }
 
+/// Noise added before every step of Euler's and Heun's methods, at every level.
+fn churn(settings: &SamplingSettings) -> Churn {
+    Churn { amount: settings.churn, ..Churn::NONE }
+}
+
+fn heun(settings: &SamplingSettings) -> Heun {
+    Heun { churn: churn(settings), ..Heun::STEADY }
+}
+
 /// The plan of the settings' solver through `times`, from noise to data.
 ///
 /// # Errors
 /// What core refuses: times that are no way from noise to data, or a start without signal where the solver needs some.
 pub fn plan(settings: &SamplingSettings, process: &AnyProcess, times: &[f64]) -> Result<Vec<Step>, Error> {
     let rows = match settings.solver {
-        SolverName::Heun => heun::evaluations(process, times)?,
+        SolverName::Heun => heun(settings).evaluations(process, times)?,
         SolverName::FlowHeun => probability_flow::heun_evaluations(process, times)?,
         SolverName::DpmPlusPlusSde => dpm_solver_sde::evaluations(process, times)?,
         SolverName::Pndm => times.len(),
@@ -46,9 +56,9 @@ pub fn plan(settings: &SamplingSettings, process: &AnyProcess, times: &[f64]) ->
             ddpm::plan(process, times, variance, rows)
         }
         SolverName::Consistency => consistency::plan(process, times, rows),
-        SolverName::Euler => euler::plan(process, times, Churn::NONE, rows),
+        SolverName::Euler => euler::plan(process, times, churn(settings), rows),
         SolverName::EulerAncestral => euler::ancestral_plan(process, times, 1.0, rows),
-        SolverName::Heun => heun::plan(process, times, rows),
+        SolverName::Heun => heun(settings).plan(process, times, rows),
         SolverName::FlowEuler => probability_flow::plan(process, times, rows),
         SolverName::FlowHeun => probability_flow::heun_plan(process, times, rows),
         SolverName::ReverseSde => reverse_sde::plan(process, times, rows),

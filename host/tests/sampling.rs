@@ -135,6 +135,16 @@ fn ddim_at_eta_one_is_ddpm_with_the_posterior_variance() {
 }
 
 #[test]
+fn churn_is_noise_of_euler_and_heun_alone() {
+    let settings = |solver, churn| SamplingSettings { solver, churn, ..model().preset.sampling.clone() };
+    for (solver, differs) in [(SolverName::Heun, true), (SolverName::Euler, true), (SolverName::Ddim, false)] {
+        let [none, some] = [0.0, 8.0].map(|churn| draw(model(), &settings(solver, churn), 10, 0).unwrap());
+        assert_eq!(none != some, differs, "{solver}");
+        assert!(some.iter().all(|x| x.abs() <= 1.5), "{solver}");
+    }
+}
+
+#[test]
 fn every_schedule_trains_and_samples_with_every_prediction() {
     let folder = tempfile::tempdir().unwrap();
     for schedule in SCHEDULES {
@@ -147,7 +157,9 @@ fn every_schedule_trains_and_samples_with_every_prediction() {
             ];
             let model = trained(&folder.path().join(&name), &settings).unwrap_or_else(|e| panic!("{name}: {e}"));
             let process = AnyProcess::new(&model.preset.process).unwrap();
-            for spacing in ["uniform", "exponential", "log-snr", "karras", "leading", "trailing", "linspace"] {
+            for spacing in
+                ["uniform", "exponential", "log-snr", "soft-log-snr", "karras", "leading", "trailing", "linspace"]
+            {
                 // Every solver meets every schedule and spacing once.
                 let solvers = if prediction == "v" { SolverName::ALL } else { &[SolverName::Ddim, SolverName::Ddpm] };
                 for &solver in solvers {
@@ -203,7 +215,7 @@ fn weights_and_time_distributions_train() {
 
 #[test]
 fn one_step_is_enough_for_every_spacing() {
-    for spacing in ["uniform", "exponential", "log-snr", "karras"] {
+    for spacing in ["uniform", "exponential", "log-snr", "soft-log-snr", "karras"] {
         for steps in [1, 2] {
             let spacing: SpacingName = spacing.parse().unwrap();
             let settings = SamplingSettings { spacing, steps, ..model().preset.sampling.clone() };

@@ -1,13 +1,21 @@
 //! Exact parity: whole samples of random small networks are the same bytes here and on every emulated microcontroller.
 //!
-//! Networks, plans and seeds are quickcheck's. All of them go to the chip in one file, so that a run of the emulator serves the lot.
+//! Networks, plans and seeds are quickcheck's; half of the plans are those of the solvers, every one of them. All go to the chip in one
+//! file, so that a run of the emulator serves the lot.
 
 use quickcheck::{Arbitrary, Gen};
 use std::fmt::Write;
 use tweedie_core::artifact::{
     self, Header, Layer, Linear, Normalise, PlanStep, TABLE_ENTRIES, pack_weights, weight_words,
 };
+use tweedie_core::plan::Memory;
+use tweedie_core::prediction::Prediction;
+use tweedie_core::schedule::Process;
 use tweedie_firmware::{Model, sample};
+use tweedie_host::export::freeze::freeze;
+use tweedie_host::preset::{Preset, SolverName};
+use tweedie_host::process::AnyProcess;
+use tweedie_host::sample::plan_for;
 
 mod emulator;
 
@@ -79,12 +87,61 @@ impl Numbers {
     }
 }
 
-impl Arbitrary for RandomModel {
-    fn arbitrary(g: &mut Gen) -> Self {
+/// Coefficients of no solver.
+fn random_plan(g: &mut Gen) -> Vec<PlanStep> {
+    let steps = within(g, 1, 5) as usize;
+    // Some with what solvers that extrapolate need: coefficients beyond 2, and memories.
+    let (widest, remembers) = (within(g, 0, 5), within(g, 0, 3) == 0);
+    let coefficient = |g: &mut Gen| (within(g, -1 << 14, 1 << 14) << within(g, 0, widest)) as i32;
+    let conversion = |g: &mut Gen| within(g, -1 << 14, 1 << 14) as i16;
+    let step = |step: usize| {
+        let pull_count = within(g, 1, 1 + step.min(3) as i64) as u8;
+        let mut pulls = [0; 4];
+        pulls[..usize::from(pull_count)].fill_with(|| coefficient(g));
+        PlanStep {
+            keep: coefficient(g),
+            kick: if bool::arbitrary(g) { coefficient(g).saturating_abs() } else { 0 },
+            from_state: conversion(g),
+            from_output: conversion(g),
+            pulls,
+            pull_count,
+            memory: remembers.then(|| Memory { from_state: within(g, 1, 1 << 14) as i32, from_x0: coefficient(g) }),
+            angle: 0.5,
+        }
+    };
+    (0..steps).map(step).collect()
+}
+
+/// A solver's plan over a random way, as export freezes it; none for a solver that does not walk it.
+fn solver_plan(g: &mut Gen, solver: SolverName, clip: bool) -> Option<Vec<PlanStep>> {
+    let schedule = g.choose(&["trigonometric", "variance-preserving", "variance-exploding", "flow-matching"])?;
+    let spacing = g.choose(&["uniform", "exponential", "log-snr", "karras"])?;
+    let overrides = [
+        format!("process.schedule={schedule}"),
+        format!("process.max_time={}", g.choose(&[0.9, 0.99, 0.999])?),
+        format!("sampling.solver={solver}"),
+        format!("sampling.spacing={spacing}"),
+        format!("sampling.steps={}", within(g, 2, 8)),
+    ];
+    let preset = Preset::parse("random", "", &overrides).unwrap();
+    let process = AnyProcess::new(&preset.process).unwrap();
+    let plan = plan_for(&preset, &process, &preset.sampling).ok()?;
+    let frozen = freeze(plan, process.level(0.0).unwrap(), &process, Prediction::V, clip);
+    frozen.ok().map(|frozen| frozen.fixed)
+}
+
+impl RandomModel {
+    /// A model with a plan of its own or of a solver.
+    fn new(g: &mut Gen, solver: Option<SolverName>) -> Option<Self> {
         let features = within(g, 1, 20) as usize;
         let hidden = within(g, 1, 24) as usize;
         let classes = within(g, 1, 3) as usize;
-        let steps = within(g, 1, 5) as usize;
+        let clip = bool::arbitrary(g);
+        let plan = match solver {
+            Some(solver) => solver_plan(g, solver, clip)?,
+            None => random_plan(g),
+        };
+        let steps = plan.len();
         let counts = [steps, classes];
         let first = Numbers::new(g, features, hidden, counts);
         let second = Numbers::new(g, hidden, hidden, counts);
@@ -105,28 +162,11 @@ impl Arbitrary for RandomModel {
             second.layer((n, hidden), (h, hidden), true),
             last.layer((h, hidden), (out, features), false),
         ];
-        let coefficient = |g: &mut Gen| within(g, -1 << 14, 1 << 14) as i16;
-        let plan = (0..steps)
-            .map(|step| {
-                let pull_count = within(g, 1, 1 + step.min(3) as i64) as u8;
-                let mut pulls = [0; 4];
-                pulls[..usize::from(pull_count)].fill_with(|| coefficient(g));
-                PlanStep {
-                    keep: coefficient(g),
-                    kick: if bool::arbitrary(g) { coefficient(g).saturating_abs() } else { 0 },
-                    from_state: coefficient(g),
-                    from_output: coefficient(g),
-                    pulls,
-                    pull_count,
-                    angle: 0.5,
-                }
-            })
-            .collect::<Vec<_>>();
         let header = Header {
             dims: [features as u16, 1, 1, 1],
             rank: 1,
             classes: classes as u16,
-            clip: bool::arbitrary(g),
+            clip,
             arena: (out + features.next_multiple_of(4)) as u32,
             input_at: x as u32,
             output_at: out as u32,
@@ -135,7 +175,8 @@ impl Arbitrary for RandomModel {
         };
         let mut words = vec![0; artifact::length(&plan, &layers)];
         artifact::write(&header, &plan, &layers, &mut words).unwrap();
-        Self { words }
+        // The room that the board's program has.
+        (words.len() <= 2048).then_some(Self { words })
     }
 }
 
@@ -157,9 +198,9 @@ fn lines(model: &RandomModel) -> Vec<String> {
 #[test]
 fn random_networks_draw_the_same_bytes_on_every_chip() {
     let mut g = Gen::new(100);
-    // The room that the board's program has.
-    let models = std::iter::repeat_with(|| RandomModel::arbitrary(&mut g)).filter(|model| model.words.len() <= 2048);
-    let models: Vec<RandomModel> = models.take(MODELS).collect();
+    let solvers = SolverName::ALL.iter().copied().map(Some).chain(std::iter::repeat(None));
+    let made = |solver| std::iter::repeat_with(|| RandomModel::new(&mut g, solver)).flatten().next().unwrap();
+    let models: Vec<RandomModel> = solvers.take(MODELS).map(made).collect();
     let expected: Vec<String> = models.iter().flat_map(lines).collect();
     let varied = expected.iter().flat_map(|line| line.as_bytes().chunks(4)).collect::<std::collections::HashSet<_>>();
     assert!(varied.len() > MODELS, "random networks should not all draw the same: {} values", varied.len());

@@ -14,7 +14,7 @@
 //! | 2 | version (low half), header length in words = 16 (high half) |
 //! | 3 | length of the whole file in words |
 //! | 4 | CRC-32 (ISO-HDLC) of all bytes from word 5 on |
-//! | 5 | rank of a sample 1..=4 (byte 0), buffers of `x0_hat` (byte 1), flags (byte 2: bit 0 clamp `x0_hat` to [-1, 1]), 0 |
+//! | 5 | rank of a sample 1..=4 (byte 0), buffers of `x0_hat` (byte 1), flags (byte 2: bit 0 clamp `x0_hat` to [-1, 1], bit 1 steps have memories), 0 |
 //! | 6, 7 | the sample's dimensions, four 16-bit numbers, 1 beyond the rank |
 //! | 8 | classes (low half), steps of the plan (high half) |
 //! | 9 | layers (low half), 0 |
@@ -23,18 +23,22 @@
 //! | 13, 14 | offset and scale, f32: a value `v` of the network's range is `offset + scale v` in the data's units |
 //! | 15 | 0 |
 //!
-//! The plan follows, 6 words a step; then the layers, each as long as its kind says; then the tables they point at.
+//! The plan follows, 6 words a step, or 8 with memories; then the layers, each as long as its kind says; then the tables they point at.
 //!
 //! | word | step |
 //! |---|---|
 //! | 0 | `keep`, `kick` |
 //! | 1 | `from_state`, `from_output`: `x0_hat = from_state x + from_output output` |
 //! | 2, 3 | `pull[0] ..= pull[3]`, newest estimate first |
-//! | 4 | number of pulls 1..=4 (byte 0), 0 |
+//! | 4 | number of pulls 1..=4 (byte 0), then six shifts of 4 bits each, lowest first: of `keep`, `kick`, `pull[0] ..= pull[3]` |
 //! | 5 | the noise level's angle, f32 in [0, 1], for whoever shows progress |
+//! | 6 | `memory_from_state`, `memory_from_x0`; both 0 for a step that remembers `x0_hat` itself |
+//! | 7 | the shifts of these two, 4 bits each, 0 |
 //!
-//! Coefficients have 14 fractional bits. The plan is normalised: the state has unit variance at every level, starts as noise, and
-//! has 12 fractional bits, as have `x0_hat` and the network's output.
+//! A coefficient is its 16 bits, shifted left by its shift, with 14 fractional bits: full precision below 2 in magnitude, 16 bits of it up
+//! to 65536. Where a step has a memory, `memory_from_state x + memory_from_x0 x0_hat` of the clamped `x0_hat` is remembered in its place.
+//! The plan is normalised: the state has unit variance at every level, starts as noise, and has 12 fractional bits, as have `x0_hat` and
+//! the network's output.
 //!
 //! | word | linear layer | normalisation |
 //! |---|---|---|
@@ -84,11 +88,11 @@ pub use layer::Layer;
 pub use linear::{Linear, pack_weights, unpack_half, weight_words};
 pub use normalise::Normalise;
 pub use rearrange::Rearrange;
-pub use step::PlanStep;
+pub use step::{PlanStep, round_coefficient};
 pub use write::{length, write};
 
 use record::{Arena, Tables, high, low};
-use step::STEP_WORDS;
+use step::step_words;
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
@@ -105,6 +109,8 @@ pub const MAX_NORMALISED: usize = 1024;
 
 const MAGIC: [u32; 2] = [u32::from_le_bytes(*b"TWEE"), u32::from_le_bytes(*b"DIE\0")];
 const HEADER_WORDS: usize = 16;
+const CLIP_FLAG: u8 = 1;
+const MEMORY_FLAG: u8 = 2;
 const CHECKED_FROM: usize = 5;
 const TABLE_WORDS: usize = TABLE_ENTRIES.div_ceil(2);
 
@@ -145,6 +151,7 @@ pub struct Artifact<'a> {
     header: Header,
     steps: usize,
     layers: usize,
+    step_words: usize,
     /// Where the layers' records end and the tables begin.
     tables: usize,
     history: usize,
@@ -186,7 +193,7 @@ impl<'a> Artifact<'a> {
             dims: [low(words[6]), high(words[6]), low(words[7]), high(words[7])],
             rank,
             classes: low(words[8]),
-            clip: flags & 1 == 1,
+            clip: flags & CLIP_FLAG != 0,
             arena: words[10],
             input_at: words[11],
             output_at: words[12],
@@ -198,10 +205,11 @@ impl<'a> Artifact<'a> {
             header,
             steps: usize::from(high(words[8])),
             layers: usize::from(low(words[9])),
+            step_words: step_words(flags & MEMORY_FLAG != 0),
             tables: 0,
             history: usize::from(history),
         };
-        if flags > 1 || zero != 0 || high(words[9]) != 0 || words[15] != 0 {
+        if flags > CLIP_FLAG | MEMORY_FLAG || zero != 0 || high(words[9]) != 0 || words[15] != 0 {
             return Err(ArtifactError::Inconsistent("a field that must be zero"));
         }
         artifact.tables = artifact.records_end()?;
@@ -238,7 +246,13 @@ impl<'a> Artifact<'a> {
     pub fn plan(&self) -> impl ExactSizeIterator<Item = PlanStep> + use<'a> {
         let begin = HEADER_WORDS.min(self.words.len());
         let end = self.records_begin().min(self.words.len());
-        self.words[begin..end].as_chunks().0.iter().map(PlanStep::read)
+        self.words[begin..end].chunks_exact(self.step_words).map(PlanStep::read)
+    }
+
+    /// One step of the plan, counted from 0 at the noisy end.
+    pub fn step(&self, index: usize) -> Option<PlanStep> {
+        let at = HEADER_WORDS + index * self.step_words;
+        if index < self.steps { self.words.get(at..at + self.step_words).map(PlanStep::read) } else { None }
     }
 
     /// The layers in their order.
@@ -254,7 +268,7 @@ impl<'a> Artifact<'a> {
     }
 
     fn records_begin(&self) -> usize {
-        HEADER_WORDS + self.steps * STEP_WORDS
+        HEADER_WORDS + self.steps * self.step_words
     }
 
     /// Where the tables begin: the heads of the records say how long they are.
@@ -306,7 +320,7 @@ impl<'a> Artifact<'a> {
             return Err(Inconsistent("the number of steps or layers"));
         }
         let mut history = 0;
-        let records = self.words[HEADER_WORDS..self.records_begin()].as_chunks().0;
+        let records = self.words[HEADER_WORDS..self.records_begin()].chunks_exact(self.step_words);
         for (index, (step, record)) in self.plan().zip(records).enumerate() {
             step.check(index, record)?;
             history = history.max(usize::from(step.pull_count));

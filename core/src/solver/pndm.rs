@@ -45,8 +45,8 @@ pub fn improved_plan(process: &(impl Process + ?Sized), times: &[f64], plan: &mu
 /// step is taken twice, the second time with the mean of the noise at both its ends.
 ///
 /// The row in between would push the first estimate out of the history before order 4 needs it for the last time. It therefore
-/// remembers not its noise but `m = x_1' + (push / 2) eps_1'`. The corrected state is `x_1 = m - (push / 2) eps_0`, from which
-/// later rows have `eps_0`.
+/// remembers not its noise but `m = (x_1' + (push / 2) eps_1') / (1 + |push| / 2)`, a mean of the two and so of their size. The corrected
+/// state is `x_1 = (1 + |push| / 2) m - (push / 2) eps_0`, from which later rows have `eps_0`.
 ///
 /// # Errors
 /// Times that are no way from noise to data; fewer than two steps, or a first time without signal ([`Error::SignalVanishes`]).
@@ -63,12 +63,13 @@ pub fn plan(process: &(impl Process + ?Sized), times: &[f64], plan: &mut [Step])
 
     let noise = Memory::of_noise(second)?;
     let half = 0.5 * push;
-    let memory = Memory { from_state: 1.0 + half * noise.from_state, from_x0: half * noise.from_x0 };
-    // x_1 = keep x_0 + push (eps_0 + eps_1') / 2, with x_0 = (x_1' - push eps_0) / keep and half eps_1' = m - x_1'.
-    plan[1] = Combination::new(0.0, &[1.0, -half]).step(path.time(1), second, 0.0, Some(memory))?;
+    let size = 1.0 + half.abs();
+    let memory = Memory { from_state: (1.0 + half * noise.from_state) / size, from_x0: half * noise.from_x0 / size };
+    // x_1 = keep x_0 + push (eps_0 + eps_1') / 2, with x_0 = (x_1' - push eps_0) / keep and half eps_1' = size m - x_1'.
+    plan[1] = Combination::new(0.0, &[size, -half]).step(path.time(1), second, 0.0, Some(memory))?;
 
     // eps_0, with m one row old.
-    let mut first = Combination::new(-1.0 / half, &[0.0, 1.0 / half]);
+    let mut first = Combination::new(-1.0 / half, &[0.0, size / half]);
     for (k, row) in plan.iter_mut().enumerate().skip(2) {
         let (from, to) = (path.level(k - 1)?, path.level(k)?);
         let (keep, push) = transfer(from, to)?;

@@ -7,6 +7,7 @@ use std::vec;
 use std::vec::Vec;
 use tweedie_core::artifact::{self, Linear, Normalise, pack_weights, weight_words};
 use tweedie_core::noise::NoiseStream;
+use tweedie_core::plan::Memory;
 
 struct Random(u64);
 
@@ -57,10 +58,16 @@ impl Sketch {
             .map(|index| {
                 let pull_count = 1 + random.below(4.min(index + 1));
                 let mut pulls = [0; 4];
-                pulls[..pull_count].iter_mut().for_each(|pull| *pull = random.next() as i16 >> random.below(3));
+                // Most coefficients are below 2 in magnitude; 16 bits count in the others.
+                let shift = if seed.is_multiple_of(4) { 0 } else { 5 };
+                let mut coefficient = || i32::from(random.next() as i16) >> random.below(3) << random.below(1 + shift);
+                pulls[..pull_count].iter_mut().for_each(|pull| *pull = coefficient());
+                let (keep, kick) = (coefficient(), coefficient().max(0));
+                let memory = Memory { from_state: coefficient(), from_x0: i32::from(seed as i16 | 1) };
                 PlanStep {
-                    keep: random.next() as i16 >> random.below(3),
-                    kick: if seed.is_multiple_of(3) { 0 } else { (random.next() as i16).max(0) },
+                    keep,
+                    kick: if seed.is_multiple_of(3) { 0 } else { kick },
+                    memory: (seed % 5 < 2).then_some(memory),
                     from_state: random.next() as i16,
                     from_output: random.next() as i16,
                     pulls,
@@ -155,7 +162,10 @@ impl Sketch {
             let (from_state, from_output) = (i64::from(step.from_state), i64::from(step.from_output));
             let x0_hat = x.iter().zip(output).map(|(x, output)| {
                 let x0_hat = rounded(from_state * x + from_output * output);
-                if self.header.clip { x0_hat.clamp(-4096, 4096) } else { x0_hat }
+                let x0_hat = if self.header.clip { x0_hat.clamp(-4096, 4096) } else { x0_hat };
+                step.memory.map_or(x0_hat, |memory| {
+                    rounded(i64::from(memory.from_x0) * x0_hat + i64::from(memory.from_state) * x)
+                })
             });
             estimates.push(x0_hat.collect());
             let z = noise(index + 1);

@@ -66,6 +66,7 @@ pub fn write_artifact(words: &mut [u32; ARTIFACT]) -> Result<Model<'_>, Artifact
         from_output: -14_000,
         pulls,
         pull_count,
+        memory: None,
         angle: 0.5,
     };
     let plan = [step(1, [7_000, 0, 0, 0]), step(2, [9_000, -2_000, 0, 0])];

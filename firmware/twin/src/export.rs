@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Noise of DDIM, 0 to 1 [default: the preset's]
     #[arg(long, value_name = "E")]
     eta: Option<f64>,
-    /// uniform, exponential, log-snr, karras; on a chain also leading, trailing, linspace [default: the preset's]
+    /// uniform, exponential, log-snr, soft-log-snr, karras; on a chain also leading, trailing, linspace [default: the preset's]
     #[arg(long, value_name = "NAME")]
     spacing: Option<SpacingName>,
     /// Guidance; a device runs none, which is 1 [default: the preset's]

@@ -10,7 +10,7 @@ use tweedie_host::export::export;
 use tweedie_host::export::integer::IntegerNetwork;
 
 /// `saturate((sum of products + 2^13) >> 14)`.
-fn combined(products: &[(i16, i16)]) -> i16 {
+fn combined(products: &[(i32, i16)]) -> i16 {
     let sum: i64 = products.iter().map(|&(coefficient, x)| i64::from(coefficient) * i64::from(x)).sum();
     ((sum + (1 << 13)) >> 14).clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
 }
@@ -30,10 +30,14 @@ fn plain_sample(words: &[u32], seed: u64, number: u64, class: usize) -> Vec<i16>
     let mut x = noise(&stream, 0, features);
     let mut estimates: Vec<Vec<i16>> = Vec::new();
     for (index, step) in artifact.plan().enumerate() {
-        let PlanStep { keep, kick, from_state, from_output, pulls, pull_count, .. } = step;
+        let PlanStep { keep, kick, from_state, from_output, pulls, pull_count, memory, .. } = step;
         let output = network.run(&x, index, class, |_, _| {}).to_vec();
-        let estimate = x.iter().zip(output).map(|(&x, output)| combined(&[(from_output, output), (from_state, x)]));
-        estimates.insert(0, estimate.map(|e| if clip { e.clamp(-4096, 4096) } else { e }).collect());
+        let estimate = |(&x, output)| {
+            let x0_hat = combined(&[(from_output.into(), output), (from_state.into(), x)]);
+            let x0_hat = if clip { x0_hat.clamp(-4096, 4096) } else { x0_hat };
+            memory.map_or(x0_hat, |memory| combined(&[(memory.from_x0, x0_hat), (memory.from_state, x)]))
+        };
+        estimates.insert(0, x.iter().zip(output).map(estimate).collect());
         let z = noise(&stream, index as u32 + 1, features);
         for i in 0..features {
             let mut products = vec![(keep, x[i]), (kick, z[i])];
@@ -52,6 +56,10 @@ fn whole_samples_agree_bit_for_bit() {
         &["sampling.solver=ddpm", "sampling.clip=false"],
         &["sampling.eta=0.5", "process.schedule=variance-exploding", "network.blocks=0"],
         &["process.schedule=flow-matching", "training.prediction=velocity"],
+        &["sampling.solver=heun", "process.max_time=0.95"],
+        &["sampling.solver=unipc", "sampling.steps=10"],
+        &["sampling.solver=deis", "sampling.clip=true"],
+        &["sampling.solver=deis", "sampling.clip=false", "process.max_time=0.95"],
         &["sampling.solver=consistency", "sampling.steps=2", "sampling.spacing=exponential"],
         &["network.end_level=true", "sampling.steps=1"],
     ] {

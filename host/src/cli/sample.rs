@@ -27,8 +27,8 @@ Examples:
   cargo xtask sample runs/digits --class 3 --count 16      sixteen threes
   cargo xtask sample runs/digits --count 2000 --out all    2000 samples, classes 0, 1, 2, … in turn
   cargo xtask sample runs/digits --solver ddpm --steps 50  ancestral sampling
-  cargo xtask sample runs/digits --solver dpm++2m --steps 8 --spacing log-snr
-                                                           a solver of second order, in few evaluations
+  cargo xtask sample runs/digits --solver unipc --steps 10 --spacing soft-log-snr
+                                                           a solver of higher order, in few evaluations
   cargo xtask sample runs/digits --guidance 2              exaggerate the class
   cargo xtask sample runs/cow --animate cow.png            watch the points gather")]
 pub struct Arguments {
@@ -54,14 +54,17 @@ pub struct Arguments {
     /// Noise of DDIM, 0 to 1 [default: the preset's]
     #[arg(long, value_name = "E")]
     eta: Option<f64>,
+    /// Noise that euler and heun add before every step, S_churn of Karras et al.; 0 is none [default: the preset's]
+    #[arg(long, value_name = "S")]
+    churn: Option<f64>,
     /// Classifier-free guidance, 1 being none [default: the preset's]
     #[arg(long, value_name = "G")]
     guidance: Option<f64>,
-    /// uniform, exponential, log-snr, karras; on a chain also leading, trailing, linspace [default: the preset's]
+    /// uniform, exponential, log-snr, soft-log-snr, karras; on a chain also leading, trailing, linspace [default: the preset's]
     #[arg(long, value_name = "NAME")]
     spacing: Option<SpacingName>,
     /// Follow diffusers' scheduler_config.json, a file or the folder that holds it, instead of the preset's solver, spacing and clamping
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["solver", "spacing", "eta", "clip"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["solver", "spacing", "eta", "churn", "clip"])]
     scheduler: Option<PathBuf>,
     /// Seed of the noise
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -185,6 +188,7 @@ impl Arguments {
             steps: self.steps.map_or(preset.steps, |steps| steps as usize),
             clip: self.clip.unwrap_or(preset.clip),
             eta: self.eta.unwrap_or(preset.eta),
+            churn: self.churn.unwrap_or(preset.churn),
             guidance: self.guidance.unwrap_or(preset.guidance),
             spacing: self.spacing.unwrap_or(preset.spacing),
             ..preset.clone()

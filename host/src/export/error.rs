@@ -21,9 +21,9 @@ pub enum ExportError {
     /// The network is one of images.
     #[error("the model is a {0} network of images, which an artifact does not hold yet; sample it on the host")]
     Images(NetworkKind),
-    /// A coefficient that 14 fractional bits of 16 cannot hold.
+    /// A coefficient that an artifact cannot hold.
     #[error(
-        "step {step} of {steps} needs {name} = {value:.3}, and a device holds coefficients from -2 up to 2; {remedy}"
+        "step {step} of {steps} needs {name} = {value:.3}, and a device holds such coefficients from -{most} up to {most}; {remedy}"
     )]
     Coefficient {
         /// The step, counted from 1 at the noisy end.
@@ -34,6 +34,8 @@ pub enum ExportError {
         name: &'static str,
         /// Its value.
         value: f64,
+        /// The magnitude that it must stay below.
+        most: u32,
         /// What to do instead.
         remedy: &'static str,
     },
@@ -52,11 +54,6 @@ pub enum ExportError {
         /// The most that an artifact names.
         most: usize,
     },
-    /// A solver that remembers noise estimates, with clamping.
-    #[error(
-        "this solver remembers estimates of the noise, which a device computes without clamping; export with --clip false, or use the solver dpm++2m or unipc"
-    )]
-    ClampedMemory,
     /// The plan ends with noise left in the sample.
     #[error(
         "the plan ends with noise left (sigma = {sigma:.4}), and a device's state must end as clean data; let its last time be 0"

@@ -1,10 +1,10 @@
-//! The plan as the device runs it: normalised, and its coefficients in 14 fractional bits.
+//! The plan as the device runs it: normalised, and its coefficients rounded to those that an artifact holds.
 
 use super::ExportError;
 use crate::process::AnyProcess;
 use tweedie_core::NoiseLevel;
-use tweedie_core::artifact::{COEFF_FRACTION, PlanStep};
-use tweedie_core::plan::{self, Step};
+use tweedie_core::artifact::{COEFF_FRACTION, PlanStep, round_coefficient};
+use tweedie_core::plan::{self, Memory, Step};
 use tweedie_core::prediction::{Conversion, Moment, Prediction};
 
 /// A plan in both worlds.
@@ -12,17 +12,18 @@ use tweedie_core::prediction::{Conversion, Moment, Prediction};
 pub struct FrozenPlan {
     /// The normalised steps, exact.
     pub steps: Vec<Step>,
-    /// How the normalised state and the network's output give `x0_hat` at each step, exact.
+    /// How the normalised state and the network's output give at each step what is remembered, or with a memory of its own `x0_hat`; exact.
     pub to_x0: Vec<Conversion>,
     /// Both as they stand in the artifact.
     pub fixed: Vec<PlanStep>,
 }
 
 /// Normalises `plan`, which ends at the level `end`, and rounds its coefficients. What a solver remembers instead of `x0_hat` is made from
-/// the network's output in one conversion, as `x0_hat` is; so a device knows no difference, but cannot clamp (`clip`) on the way.
+/// the network's output in one conversion, as `x0_hat` is, so that a device knows no difference; only where estimates are clamped on the
+/// way (`clip`) does it keep a memory.
 ///
 /// # Errors
-/// A prediction of noise, a coefficient outside [-2, 2), a reach too far back, a memory of clamped estimates, or an end that is not clean.
+/// A prediction of noise, a coefficient that is too large, a reach too far back, or an end that is not clean.
 pub fn freeze(
     mut plan: Vec<Step>,
     end: NoiseLevel,
@@ -41,19 +42,19 @@ pub fn freeze(
         let remedy = "choose fewer with --steps";
         return Err(ExportError::TooMany { what: "steps", have: plan.len(), most, remedy });
     }
-    if clip && plan.iter().any(|step| step.memory().is_some()) {
-        return Err(ExportError::ClampedMemory);
-    }
     let to_x0 = plan
         .iter()
         .map(|step| {
             let to_x0 = prediction.to_x0(&Moment::at(process, step.t)?)?;
-            let exact = step.memory().map_or(to_x0, |memory| memory.of_output(to_x0));
+            let memory = step.memory().filter(|_| !clip);
+            let exact = memory.map_or(to_x0, |memory| memory.of_output(to_x0));
             // The normalised state is the state over its norm.
             Ok(Conversion { from_state: exact.from_state * step.level.norm(), ..exact })
         })
         .collect::<Result<Vec<_>, tweedie_core::Error>>()?;
-    plan = plan.into_iter().map(Step::forgetting).collect();
+    if !clip {
+        plan = plan.into_iter().map(Step::forgetting).collect();
+    }
     plan::normalise(&mut plan);
     let steps = plan.len();
     let fixed = plan
@@ -61,26 +62,42 @@ pub fn freeze(
         .zip(&to_x0)
         .enumerate()
         .map(|(index, (step, to_x0))| {
-            let round = |name, value, remedy| {
-                to_fixed(value).ok_or(ExportError::Coefficient { step: index + 1, steps, name, value, remedy })
+            let refused = |name, value, most, remedy| ExportError::Coefficient {
+                step: index + 1,
+                steps,
+                name,
+                value,
+                most,
+                remedy,
             };
-            let solver = "use the solver ddim or flow-heun, more steps, or a smaller process.max_time";
-            let network = "train with --set training.prediction=v (or x0)";
+            let round = |name, value| {
+                let remedy = "use more steps, or a smaller process.max_time";
+                round_coefficient(value).ok_or(refused(name, value, WIDEST, remedy))
+            };
+            let convert = |name, value| {
+                let remedy = "train with --set training.prediction=v (or x0)";
+                to_fixed(value).ok_or(refused(name, value, WIDEST_CONVERSION, remedy))
+            };
             let mut pulls = [0; 4];
             if step.pull().len() > pulls.len() {
                 let (need, most) = (step.pull().len(), pulls.len());
                 return Err(ExportError::History { step: index + 1, need, most });
             }
             for (fixed, &pull) in pulls.iter_mut().zip(step.pull()) {
-                *fixed = round("pull", pull, solver)?;
+                *fixed = round("pull", pull)?;
             }
+            let memory = step.memory().map(|memory| {
+                let (from_state, from_x0) = (round("memory", memory.from_state)?, round("memory", memory.from_x0)?);
+                Ok::<_, ExportError>(Memory { from_state, from_x0 })
+            });
             Ok(PlanStep {
-                keep: round("keep", step.keep, solver)?,
-                kick: round("kick", step.kick, solver)?,
-                from_state: round("from_state", to_x0.from_state, network)?,
-                from_output: round("from_output", to_x0.from_output, network)?,
+                keep: round("keep", step.keep)?,
+                kick: round("kick", step.kick)?,
+                from_state: convert("from_state", to_x0.from_state)?,
+                from_output: convert("from_output", to_x0.from_output)?,
                 pulls,
                 pull_count: step.pull().len() as u8,
+                memory: memory.transpose()?,
                 angle: step.level.angle() as f32,
             })
         })
@@ -88,7 +105,11 @@ pub fn freeze(
     Ok(FrozenPlan { steps: plan, to_x0, fixed })
 }
 
-/// A coefficient in 14 fractional bits, if 16 bits hold it.
+/// Magnitudes that coefficients of the plan and of conversions stay below.
+const WIDEST: u32 = 65_536;
+const WIDEST_CONVERSION: u32 = 2;
+
+/// A conversion's coefficient in 14 fractional bits, if 16 bits hold it.
 fn to_fixed(value: f64) -> Option<i16> {
     let scaled = (value * f64::from(1 << COEFF_FRACTION)).round();
     (f64::from(i16::MIN)..=f64::from(i16::MAX)).contains(&scaled).then_some(scaled as i16)
@@ -117,8 +138,8 @@ mod tests {
                 (fixed.keep, step.keep),
                 (fixed.kick, step.kick),
                 (fixed.pulls[0], step.pull()[0]),
-                (fixed.from_state, to_x0.from_state),
-                (fixed.from_output, to_x0.from_output),
+                (fixed.from_state.into(), to_x0.from_state),
+                (fixed.from_output.into(), to_x0.from_output),
             ] {
                 assert!((f64::from(fixed) / 16384.0 - exact).abs() <= 0.5 / 16384.0, "{fixed} for {exact}");
             }
@@ -146,8 +167,8 @@ mod tests {
         let refusals = [
             (made(Schedule::Trigonometric, 0.999, 20, Prediction::Eps), "training.prediction=v"),
             (made(Schedule::VarianceExploding { sigma_max: 40.0 }, 40.0, 8, Prediction::Velocity), "from_state = 40"),
-            (freeze(step(2.0, &[1.0]), NoiseLevel::CLEAN), "keep = 2.000"),
-            (freeze(step(0.5, &[1.0, -2.1]), NoiseLevel::CLEAN), "pull = -2.100"),
+            (freeze(step(7e4, &[1.0]), NoiseLevel::CLEAN), "keep = 70000.000"),
+            (freeze(step(0.5, &[1.0, -6.6e4]), NoiseLevel::CLEAN), "pull = -66000.000"),
             (freeze(step(0.5, &[1.0]), level(0.1)), "noise left"),
             (freeze(vec![Step::EMPTY; 70_000], NoiseLevel::CLEAN), "70000 steps"),
         ];

@@ -72,11 +72,12 @@ pub fn read(artifact: &Artifact<'_>, report: &Report) -> (Sampler, Device) {
         buffer_units.insert(layers[layers.len() - 1].output, report.unit);
     }
     let plan = artifact.plan().map(|step| {
-        let real = |coefficient: i16| f64::from(coefficient) / f64::from(1 << COEFF_FRACTION);
+        let real = |coefficient: i32| f64::from(coefficient) / f64::from(1 << COEFF_FRACTION);
         PlanStep {
             norm: 1.0,
-            from_state: real(step.from_state),
-            from_output: real(step.from_output),
+            from_state: real(step.from_state.into()),
+            from_output: real(step.from_output.into()),
+            memory: step.memory.map(|memory| (real(memory.from_state), real(memory.from_x0))),
             keep: real(step.keep),
             pulls: step.pulls.iter().take(usize::from(step.pull_count)).map(|&pull| real(pull)).collect(),
             kick: real(step.kick),

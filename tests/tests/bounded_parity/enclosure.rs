@@ -53,12 +53,15 @@ pub struct Normalise {
     pub shift: Vec<f64>,
 }
 
-/// `x0_hat = from_state x + from_output network(x / norm)`, then `x <- keep x + sum_i pull_i x0_hat_i + kick z`, newest estimate first.
+/// `x0_hat = from_state x + from_output network(x / norm)`, of which a memory makes the estimate `e`, then
+/// `x <- keep x + sum_i pull_i e_i + kick z`, newest estimate first.
 #[derive(Clone, Debug)]
 pub struct PlanStep {
     pub norm: f64,
     pub from_state: f64,
     pub from_output: f64,
+    /// What multiplies the state and `x0_hat` in what is remembered instead of it.
+    pub memory: Option<(f64, f64)>,
     pub keep: f64,
     pub pulls: Vec<f64>,
     pub kick: f64,
@@ -114,6 +117,9 @@ pub fn enclose(sampler: &Sampler, arithmetic: &impl Arithmetic, stream: &NoiseSt
         let mut x0_hat = arithmetic.combined(&[(step.from_output, &output), (step.from_state, &x)], &mut symbols);
         if sampler.clip {
             x0_hat = x0_hat.clamped(&mut symbols, Range::new(-1.0, 1.0));
+        }
+        if let Some((from_state, from_x0)) = step.memory {
+            x0_hat = arithmetic.combined(&[(from_x0, &x0_hat), (from_state, &x)], &mut symbols);
         }
         x0_hats.push_front(x0_hat);
         let mut terms = vec![(step.keep, &x)];

@@ -41,6 +41,7 @@ pub fn read(model: &Model) -> (Sampler, Float32) {
             norm: step.level.norm(),
             from_state: to_x0.from_state,
             from_output: to_x0.from_output,
+            memory: step.memory().map(|memory| (memory.from_state, memory.from_x0)),
             keep: step.keep,
             pulls: step.pull().to_vec(),
             kick: step.kick,

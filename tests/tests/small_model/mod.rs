@@ -66,6 +66,7 @@ pub fn write_file(path: &Path, shape: &[u16], hidden: usize) {
         from_output: -4_000,
         pulls: [4_000, 0, 0, 0],
         pull_count: 1,
+        memory: None,
         angle: 1.0 - index as f32 / STEPS as f32,
     };
     let plan: Vec<_> = (0..STEPS).map(step).collect();
