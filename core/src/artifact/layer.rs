@@ -1,7 +1,7 @@
 //! The kinds of layers: which record is whose.
 
 use super::record::{Arena, MAX_TABLES, Tables, low};
-use super::{ArtifactError, Linear, Normalise};
+use super::{ArtifactError, Linear, Mixture, Normalise};
 
 /// One layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Layer<'a> {
     Linear(Linear<'a>),
     /// Layer normalisation.
     Normalise(Normalise),
+    /// The denoiser of a mixture of low-rank Gaussians.
+    Mixture(Mixture<'a>),
 }
 
 const UNKNOWN: ArtifactError = ArtifactError::Inconsistent("a layer's kind");
@@ -22,6 +24,7 @@ impl<'a> Layer<'a> {
         match low(head) {
             Linear::KIND => Ok(Linear::WORDS),
             Normalise::KIND => Ok(Normalise::WORDS),
+            Mixture::KIND => Ok(Mixture::WORDS),
             _ => Err(UNKNOWN),
         }
     }
@@ -31,6 +34,7 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(_) => Linear::WORDS,
             Self::Normalise(_) => Normalise::WORDS,
+            Self::Mixture(_) => Mixture::WORDS,
         }
     }
 
@@ -39,6 +43,7 @@ impl<'a> Layer<'a> {
         match records.first().map(|&head| low(head)) {
             Some(Linear::KIND) => Linear::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Linear),
             Some(Normalise::KIND) => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
+            Some(Mixture::KIND) => Mixture::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Mixture),
             Some(_) => Err(UNKNOWN),
             None => Err(CUT_SHORT),
         }
@@ -49,6 +54,7 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.tables(),
             Self::Normalise(_) => [&[]; MAX_TABLES],
+            Self::Mixture(mixture) => mixture.tables(),
         }
     }
 
@@ -57,6 +63,7 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Normalise(normalise) => normalise.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Mixture(mixture) => mixture.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
         }
         Ok(())
     }
@@ -66,6 +73,7 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.check(arena),
             Self::Normalise(normalise) => normalise.check(arena),
+            Self::Mixture(mixture) => mixture.check(arena),
         }
     }
 }

@@ -49,11 +49,26 @@
 //! | 10 | `class_bias_at`, 0 for none | 0 |
 //! | 11 | 0 | 0 |
 //!
-//! See [`Linear`] and [`Normalise`] for what the numbers mean and how the arithmetic goes, bit by bit.
+//! | word | mixture of low-rank Gaussians |
+//! |---|---|
+//! | 0 | kind 3 |
+//! | 1 to 4 | `input_at`, features, `output_at`, `work_at` |
+//! | 5 | components of each class (low half), their rank (high half) |
+//! | 6 to 10 | `rows_at`, `offsets_at`, `multipliers_at`, `columns_at`, `output_multipliers_at` |
+//! | 11 | `by_step_at`; for each step 3 words, then for each component of each class 2 and one for every two directions |
+//!
+//! | word | of a step of a mixture | of a component in it |
+//! |---|---|---|
+//! | 0 | `alpha` | `constant` |
+//! | 1 | `sharpness`, 0 | `mean_gain`, `floor_gain` |
+//! | 2 | `logit_shift`, `norm_shift`, `square_shift`, `gain_shift`, a byte each | `excess_gain` of two directions; so on |
+//!
+//! See [`Linear`], [`Normalise`] and [`Mixture`] for what the numbers mean and how the arithmetic goes, bit by bit.
 
 mod error;
 mod layer;
 mod linear;
+mod mixture;
 mod normalise;
 mod record;
 mod step;
@@ -62,6 +77,7 @@ mod write;
 pub use error::ArtifactError;
 pub use layer::Layer;
 pub use linear::{Linear, pack_weights, unpack_half, weight_words};
+pub use mixture::{CHANCE_FRACTION, FALLING, LOGIT_FRACTION, Mixture, MixtureLevel, MixtureTerms};
 pub use normalise::Normalise;
 pub use step::PlanStep;
 pub use write::{length, write};

@@ -13,7 +13,8 @@
 //! | [`Empirical`] | the training set itself: the denoiser that memorises (3.3.3) |
 //!
 //! The last three are [`Mixture`]s; [`AlongPlan`] makes any of them a [`Denoiser`](crate::Denoiser) under the sampler, and
-//! [`entropy`] estimates the entropy of `x_t`.
+//! [`entropy`] estimates the entropy of `x_t`. [`LowRankTerms`] are a low-rank mixture at one noise level as coefficients of plain products, for
+//! fixed point and for gradients.
 
 mod along_plan;
 mod diagonal;
@@ -22,6 +23,7 @@ mod entropy;
 mod gaussian;
 mod joint;
 mod low_rank;
+mod low_rank_terms;
 mod mixture;
 mod quantile_flow;
 mod two_point;
@@ -33,5 +35,6 @@ pub use entropy::entropy;
 pub use gaussian::Gaussian;
 pub use joint::LogJoint;
 pub use low_rank::{LowRankMixture, LowRankTables};
+pub use low_rank_terms::{LowRankTerms, inverse_temperature};
 pub use mixture::{LARGEST, Mixture};
 pub use two_point::two_point;
