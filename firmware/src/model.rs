@@ -125,6 +125,16 @@ impl<'m, 'a, 's> Network<'m, 'a, 's> {
                     }
                     kernels::normalise(&normalise, self.arena.get_mut(output_at..).ok_or(outside)?)
                 }
+                Layer::Mixture(mixture) => {
+                    let places = [
+                        (mixture.input_at, mixture.features as usize),
+                        (mixture.output_at, mixture.features as usize),
+                        (mixture.work_at, mixture.work_elements()),
+                    ];
+                    let places = places.map(|(at, length)| at as usize / 2..at as usize / 2 + length.div_ceil(4) * 2);
+                    let [input, output, work] = self.arena.get_disjoint_mut(places).map_err(|_| outside)?;
+                    kernels::mixture(&mixture, step, self.class, input, output, work)
+                }
                 _ => return Err(outside),
             };
             done.map_err(|error| NetworkError::Kernel { layer: index, error })?;

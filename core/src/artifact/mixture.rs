@@ -210,12 +210,19 @@ impl<'a> Mixture<'a> {
         self.all_components().saturating_mul(self.term_words()).saturating_add(LEVEL_WORDS)
     }
 
-    /// What a step says: to all components, and to each component of all blocks in turn.
-    pub fn step(&self, step: usize) -> Option<(MixtureLevel, impl Iterator<Item = MixtureTerms<'a>> + use<'a>)> {
+    /// What a step says to all components.
+    pub fn level(&self, step: usize) -> Option<MixtureLevel> {
         let begin = step.checked_mul(self.step_words())?;
-        let words = self.by_step.get(begin..begin.checked_add(self.step_words())?)?;
-        let (level, terms) = words.split_first_chunk()?;
-        Some((MixtureLevel::read(level), terms.chunks_exact(self.term_words()).filter_map(MixtureTerms::read)))
+        Some(MixtureLevel::read(self.by_step.get(begin..)?.first_chunk()?))
+    }
+
+    /// What a step says to each component of a block.
+    pub fn terms(&self, step: usize, block: usize) -> Option<impl Iterator<Item = MixtureTerms<'a>> + use<'a>> {
+        let length = usize::from(self.components) * self.term_words();
+        let begin = step.checked_mul(self.step_words())?.checked_add(LEVEL_WORDS)?;
+        let begin = begin.checked_add(block.checked_mul(length)?)?;
+        let words = self.by_step.get(begin..begin.checked_add(length)?)?;
+        Some(words.chunks_exact(self.term_words()).filter_map(MixtureTerms::read))
     }
 
     /// Everything that running relies on.

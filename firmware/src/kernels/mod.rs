@@ -35,18 +35,22 @@ compile_error!("two 16-bit numbers in a word stand low half first: there is no b
 #[cfg(dsp)]
 mod dsp;
 mod linear;
+mod mixture;
 mod normalise;
 mod portable;
 mod requantise;
 mod residual;
+mod softmax;
 mod table;
 #[cfg(thumb)]
 mod thumb;
 mod view;
 
 pub use linear::linear;
+pub use mixture::mixture;
 pub use normalise::normalise;
 pub use residual::add;
+pub use softmax::softmax;
 pub use table::activate;
 pub use view::{halves, halves_mut, numbers, numbers_mut};
 pub(crate) use view::{tensor, tensor_mut};

@@ -22,7 +22,7 @@ pub fn normalise(layer: &Normalise, values: &mut [u32]) -> Result<(), TooShort> 
 }
 
 /// The sum and the sum of squares of the first `count` numbers.
-fn moments(values: &[u32], count: usize) -> (i32, u64) {
+pub(super) fn moments(values: &[u32], count: usize) -> (i32, u64) {
     let done = pairs(count);
     let moments = portable::moments(halves(values).get(done..count).unwrap_or_default());
     #[cfg(dsp)]

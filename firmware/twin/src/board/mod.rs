@@ -92,7 +92,7 @@ impl ModelFile {
         }
     }
 
-    /// Multiply-accumulates of a whole sample: those of the linear layers, for every step.
+    /// Multiply-accumulates of a whole sample: those of the linear layers and mixtures, for every step.
     ///
     /// # Errors
     /// As [`ModelFile::artifact`].
@@ -100,6 +100,8 @@ impl ModelFile {
         let artifact = self.artifact()?;
         let of_layer = |layer| match layer {
             Layer::Linear(linear) => u64::from(linear.inputs) * u64::from(linear.outputs),
+            // There and back, for one class.
+            Layer::Mixture(mixture) => 2 * u64::from(mixture.features) * mixture.block_rows() as u64,
             _ => 0,
         };
         Ok(artifact.layers().map(of_layer).sum::<u64>() * artifact.steps() as u64)
