@@ -3,7 +3,7 @@
 use crate::kernels::{self, TooShort, numbers, numbers_mut};
 use crate::tensor::{Coeff, FixedTensor, Q12, clamp};
 use core::fmt;
-use tweedie_core::artifact::{Artifact, ArtifactError, Header, Layer, PlanStep};
+use tweedie_core::artifact::{Artifact, ArtifactError, COEFF_FRACTION, Header, Layer, PlanStep};
 use tweedie_core::tensor::LengthMismatch;
 use tweedie_core::{Denoiser, StepId, Tensor};
 
@@ -125,7 +125,7 @@ impl<'m, 'a, 's> Network<'m, 'a, 's> {
                     }
                     kernels::normalise(&normalise, self.arena.get_mut(output_at..).ok_or(outside)?)
                 }
-                Layer::Mixture(mixture) => {
+                Layer::Mixture(mixture) if cfg!(feature = "mixture") => {
                     let places = [
                         (mixture.input_at, mixture.features as usize),
                         (mixture.output_at, mixture.features as usize),
@@ -160,7 +160,10 @@ impl Denoiser<FixedTensor> for Network<'_, '_, '_> {
         self.run(index)?;
         let output = self.arena.get(header.output_at as usize / 2..).ok_or(outside)?;
         x0_hat.copy_from(FixedTensor::new(numbers(output).get(..features).ok_or(outside)?))?;
-        x0_hat.combine(Coeff::from_bits(step.from_output), &[(Coeff::from_bits(step.from_state), x_t)])?;
+        // A prediction of x0 is the estimate.
+        if (step.from_output, step.from_state) != (1 << COEFF_FRACTION, 0) {
+            x0_hat.combine(Coeff::from_bits(step.from_output), &[(Coeff::from_bits(step.from_state), x_t)])?;
+        }
         if header.clip {
             clamp(x0_hat, Q12::NEG_ONE, Q12::ONE);
         }

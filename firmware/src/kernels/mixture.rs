@@ -56,8 +56,7 @@ pub fn mixture(
     }
     softmax(logits);
 
-    output.fill(0);
-    let (again, mut floor_gain) = (blocks.len() > 1, 0);
+    let (again, mut added, mut floor_gain) = (blocks.len() > 1, false, 0);
     for (block, chances) in blocks.zip(logits.chunks_exact(components)) {
         if again {
             project(layer, block, level.alpha, input, coordinates)?;
@@ -67,7 +66,8 @@ pub fn mixture(
             weigh(&terms, w, level.gain_shift, coordinates);
             floor_gain += w as i32 * i32::from(terms.floor_gain);
         }
-        expand(layer, block, coordinates, output)?;
+        expand(layer, block, coordinates, output, added)?;
+        added = true;
     }
     add_state(output, input, features, round(floor_gain, CHANCE_FRACTION) as i16);
     Ok(())
@@ -135,19 +135,31 @@ fn weigh(terms: &MixtureTerms<'_>, chance: u32, gain_shift: u8, coordinates: &mu
     }
 }
 
-/// Step 6: adds a block's rows times their coefficients to the output.
-fn expand(layer: &Mixture<'_>, block: usize, coefficients: &[u32], output: &mut [u32]) -> Result<(), TooShort> {
+/// Step 6: a block's rows times their coefficients, added to what the output holds or not.
+fn expand(
+    layer: &Mixture<'_>,
+    block: usize,
+    coefficients: &[u32],
+    output: &mut [u32],
+    add_to: bool,
+) -> Result<(), TooShort> {
+    static NO_BIAS: [u32; BLOCK] = [0; BLOCK];
     let (features, count) = (layer.features as usize, layer.block_rows());
     let multipliers = of_block(layer.output_multipliers, block, Some(features), "a mixture's multipliers")?;
     let weights = of_block(layer.columns, block, weight_words(count, features), "a mixture's columns")?;
-    let each = coefficients.len() * 2 * BLOCK / 4;
+    // Four rows have twice as many words as the input.
+    let each = coefficients.len() * 2 * (BLOCK / 4);
     let parts = weights.chunks(each.max(1)).zip(multipliers.chunks(BLOCK)).zip(output.chunks_mut(BLOCK / 2));
     for ((weights, multipliers), output) in parts {
-        let (bias, mut held) = ([0; BLOCK], [0; BLOCK / 2]);
-        let bias = first(&bias, multipliers.len(), "a mixture's multipliers")?;
+        let bias = first(&NO_BIAS, multipliers.len(), "a mixture's multipliers")?;
         let some = Rows { input: coefficients, weights, bias, multipliers, step_bias: None, class_bias: None };
-        rows(&some, &mut held);
-        add(output, &held, multipliers.len())?;
+        if add_to {
+            let mut held = [0; BLOCK / 2];
+            rows(&some, &mut held);
+            add(output, &held, multipliers.len())?;
+        } else {
+            rows(&some, output);
+        }
     }
     Ok(())
 }

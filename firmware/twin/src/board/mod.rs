@@ -80,6 +80,13 @@ impl ModelFile {
         Artifact::parse(&self.words).map_err(|error| ModelError::Artifact(self.path.clone(), error))
     }
 
+    /// The firmware's features that the model needs, by the kinds of its layers.
+    pub fn features(&self) -> Vec<&'static str> {
+        let layers = self.artifact().into_iter().flat_map(|artifact| artifact.layers().collect::<Vec<_>>());
+        let mixture = layers.into_iter().any(|layer| matches!(layer, Layer::Mixture(_)));
+        mixture.then_some("mixture").into_iter().collect()
+    }
+
     /// Checks that the model knows a class.
     ///
     /// # Errors
