@@ -12,9 +12,10 @@ use tweedie_core::loss::Weight;
 use tweedie_core::prediction::Prediction;
 
 /// The presets that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("digits", include_str!("../presets/digits.toml")),
     ("digits-mixture", include_str!("../presets/digits-mixture.toml")),
+    ("digits-mixture-denoising", include_str!("../presets/digits-mixture-denoising.toml")),
     ("cow", include_str!("../presets/cow.toml")),
 ];
 
@@ -110,6 +111,8 @@ pub struct NetworkSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
+    /// How: by which of the two ways there are.
+    pub method: TrainingMethod,
     /// Weight updates; of a mixture, passes of expectation maximisation.
     pub steps: u64,
     /// Samples for each update.
@@ -266,6 +269,16 @@ names! {
         ResidualMlp,
         /// [`Mixture`](crate::network::Mixture).
         Mixture,
+    }
+}
+
+names! {
+    /// Ways to train.
+    TrainingMethod {
+        /// Gradient descent on the denoising loss, [`train`](mod@crate::train).
+        Denoising,
+        /// Expectation maximisation, [`mixture`](crate::mixture).
+        Em,
     }
 }
 
@@ -469,6 +482,11 @@ impl Preset {
         between("network.rank", network.rank, 0..=1 << 10)?;
         if network.kind == NetworkKind::Mixture && training.prediction != PredictionName::X0 {
             return Err(format!("training.prediction = {} must be x0 for a mixture", training.prediction));
+        }
+        if network.kind != NetworkKind::Mixture && training.method == TrainingMethod::Em {
+            return Err(
+                "training.method = em is for mixtures: set it to denoising, or network.kind to mixture".to_owned()
+            );
         }
         between("training.steps", training.steps, 1..=MOST)?;
         between("training.batch", training.batch, 1..=usize::MAX)?;

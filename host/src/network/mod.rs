@@ -3,16 +3,19 @@
 //! A network sees the state scaled to unit variance, the noise level as an angle
 //! ([`NoiseLevel::angle`](tweedie_core::NoiseLevel::angle)), and a class; which schedule and solver are in use it never learns.
 
+pub mod factored_mixture;
 pub mod mixture;
 pub mod parameters;
 pub mod residual_mlp;
 
+pub use factored_mixture::FactoredMixture;
 pub use mixture::Mixture;
 pub use parameters::{Parameters, Weights};
 pub use residual_mlp::ResidualMlp;
 
 use crate::preset::{NetworkKind, NetworkSettings};
 use candle_core::{Device, Result, Tensor};
+use parameters::FrozenWeights;
 
 /// A batch of network inputs, all on one device.
 #[derive(Clone, Debug)]
@@ -90,6 +93,14 @@ pub trait Network: Send + Sync {
 
     /// The prediction, f32, `[batch, features]`.
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor>;
+
+    /// What a model's file keeps of weights that training has moved.
+    ///
+    /// # Errors
+    /// Weights of another network.
+    fn harvest(&self, weights: FrozenWeights) -> Result<FrozenWeights> {
+        Ok(weights)
+    }
 }
 
 impl NetworkSettings {
