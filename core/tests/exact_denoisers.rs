@@ -5,8 +5,8 @@ mod generators;
 use generators::{between, check, close};
 use std::f64::consts::PI;
 use tweedie_core::exact::{
-    AlongPlan, DiagonalMixture, Empirical, Gaussian, LARGEST, LowRankMixture, LowRankTables, Mixture, entropy,
-    two_point,
+    AlongPlan, DiagonalMixture, Empirical, Gaussian, LARGEST, LowRankMixture, LowRankTables, LowRankTerms, Mixture,
+    entropy, inverse_temperature, two_point,
 };
 use tweedie_core::noise::NoiseStream;
 use tweedie_core::plan::Step;
@@ -148,6 +148,59 @@ fn gaussians_on_lines_agree_with_integration_along_them() {
             agrees_with(&data, &x_t, level(alpha, sigma), &moments, 1e-9);
         }
     }
+}
+
+#[test]
+fn the_terms_of_a_low_rank_mixture_are_its_denoiser_and_its_posterior() {
+    fn law(seed: u64, level_bits: u32) -> bool {
+        const D: usize = 5;
+        let mut z = [0.0_f32; 64];
+        NoiseStream::new(seed, 0).fill(0, &mut z);
+        let z: Vec<f64> = z.into_iter().map(f64::from).collect();
+        // Two directions in planes of their own are orthonormal.
+        let turn = |angle: f64| [angle.cos(), angle.sin(), 0.0, 0.0, 0.0, 0.0, 0.0, angle.sin(), angle.cos(), 0.0];
+        let bases: Vec<f64> = (0..3).flat_map(|k| turn(z[k])).collect();
+        let spread: Vec<f64> = z[3..12].iter().map(|z| z.exp()).collect();
+        let weights: Vec<f64> = z[12..15].iter().map(|z| z.exp()).collect();
+        // An eigenvalue may also lie below its floor.
+        let (eigenvalues, floors) = (&spread[..6], &spread[6..]);
+        let means: Vec<f64> = z[15..30].to_vec();
+        let tables = LowRankTables { weights: &weights, means: &means, bases: &bases, eigenvalues, floors };
+        let data = LowRankMixture::new(tables).unwrap();
+        let angle = between(level_bits, 1e-3, 1.5);
+        let level = level(angle.cos(), angle.sin());
+        let x: Vec<f64> = z[30..30 + D].to_vec();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+
+        let beta = inverse_temperature(level).unwrap();
+        let (mut logs, mut estimates) = (Vec::new(), Vec::new());
+        for k in 0..3 {
+            let LowRankTerms { log_constant, mean_gain, floor_gain } = data.terms(k, level);
+            let centred: Vec<f64> = x.iter().zip(data.mean(k)).map(|(x, m)| x - level.alpha * m).collect();
+            let mut energy = mean_gain * dot(data.mean(k), &centred) + 0.5 * floor_gain * dot(&x, &x);
+            let mut estimate: Vec<f64> =
+                x.iter().zip(data.mean(k)).map(|(x, m)| floor_gain * x + mean_gain * m).collect();
+            for (row, gain) in data.basis(k).zip(data.excess_gains(k, level)) {
+                let c = dot(row, &centred);
+                energy += 0.5 * gain * c * c;
+                estimate.iter_mut().zip(row).for_each(|(e, u)| *e += gain * c * u);
+            }
+            logs.push(log_constant + beta * energy);
+            estimates.push(estimate);
+        }
+        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let chances: Vec<f64> = logs.iter().map(|log| (log - most).exp()).collect();
+        let total: f64 = chances.iter().sum();
+        let mut expected = [0.0; 3];
+        data.posterior(&x, level, &mut [0.0; 2], &mut expected).unwrap();
+        let x0_hat = denoise(&data, &x, level);
+        let of = |i: usize| (0..3).map(|k| chances[k] / total * estimates[k][i]).sum::<f64>();
+        (0..3).all(|k| close(chances[k] / total, expected[k], 1e-6, 1.0))
+            && (0..D).all(|i| close(of(i), x0_hat[i], 1e-6, 1.0))
+    }
+    check(500, law as fn(u64, u32) -> bool);
+    assert_eq!(inverse_temperature(NoiseLevel::CLEAN), Err(Error::NoiseVanishes));
+    assert_eq!(inverse_temperature(level(0.0, 2.0)), Ok(0.0));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::kernels::{self, TooShort, numbers, numbers_mut};
 use crate::tensor::{Coeff, FixedTensor, Q12, clamp};
 use core::fmt;
-use tweedie_core::artifact::{Artifact, ArtifactError, Header, Layer, PlanStep};
+use tweedie_core::artifact::{Artifact, ArtifactError, COEFF_FRACTION, Header, Layer, PlanStep};
 use tweedie_core::tensor::LengthMismatch;
 use tweedie_core::{Denoiser, StepId, Tensor};
 
@@ -142,6 +142,16 @@ impl<'m, 'a, 's> Network<'m, 'a, 's> {
                     }
                     kernels::normalise(&normalise, self.arena.get_mut(output_at..).ok_or(outside)?)
                 }
+                Layer::Mixture(mixture) if cfg!(feature = "mixture") => {
+                    let places = [
+                        (mixture.input_at, mixture.features as usize),
+                        (mixture.output_at, mixture.features as usize),
+                        (mixture.work_at, mixture.work_elements()),
+                    ];
+                    let places = places.map(|(at, length)| at as usize / 2..at as usize / 2 + length.div_ceil(4) * 2);
+                    let [input, output, work] = self.arena.get_disjoint_mut(places).map_err(|_| outside)?;
+                    kernels::mixture(&mixture, step, self.class, input, output, work)
+                }
                 _ => return Err(outside),
             };
             done.map_err(|error| NetworkError::Kernel { layer: index, error })?;
@@ -167,8 +177,12 @@ impl Denoiser<FixedTensor> for Network<'_, '_, '_> {
         self.run(index)?;
         let output = self.arena.get(header.output_at as usize / 2..).ok_or(outside)?;
         x0_hat.copy_from(FixedTensor::new(numbers(output).get(..features).ok_or(outside)?))?;
-        let [from_output, from_state] = [step.from_output, step.from_state].map(|bits| Coeff::from_bits(bits.into()));
-        x0_hat.combine(from_output, &[(from_state, x_t)])?;
+        // A prediction of x0 is the estimate.
+        if (step.from_output, step.from_state) != (1 << COEFF_FRACTION, 0) {
+            let [from_output, from_state] =
+                [step.from_output, step.from_state].map(|bits| Coeff::from_bits(bits.into()));
+            x0_hat.combine(from_output, &[(from_state, x_t)])?;
+        }
         if header.clip {
             clamp(x0_hat, Q12::NEG_ONE, Q12::ONE);
         }

@@ -12,11 +12,12 @@ use tweedie_core::loss::Weight;
 use tweedie_core::prediction::Prediction;
 
 /// The presets that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 5] = [
+pub const BUILT_IN: [(&str, &str); 6] = [
     ("digits", include_str!("../presets/digits.toml")),
     ("mnist", include_str!("../presets/mnist.toml")),
     ("images", include_str!("../presets/images.toml")),
     ("digits-mixture", include_str!("../presets/digits-mixture.toml")),
+    ("digits-mixture-denoising", include_str!("../presets/digits-mixture-denoising.toml")),
     ("cow", include_str!("../presets/cow.toml")),
 ];
 
@@ -126,6 +127,8 @@ pub struct NetworkSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
+    /// How: by which of the two ways there are.
+    pub method: TrainingMethod,
     /// Weight updates; of a mixture, passes of expectation maximisation.
     pub steps: u64,
     /// Samples for each update.
@@ -288,6 +291,16 @@ names! {
         Transformer,
         /// [`Mixture`](crate::network::Mixture).
         Mixture,
+    }
+}
+
+names! {
+    /// Ways to train.
+    TrainingMethod {
+        /// Gradient descent on the denoising loss, [`train`](mod@crate::train).
+        Denoising,
+        /// Expectation maximisation, [`mixture`](crate::mixture).
+        Em,
     }
 }
 
@@ -496,6 +509,11 @@ impl Preset {
         between("network.rank", network.rank, 0..=1 << 10)?;
         if network.kind == NetworkKind::Mixture && training.prediction != PredictionName::X0 {
             return Err(format!("training.prediction = {} must be x0 for a mixture", training.prediction));
+        }
+        if network.kind != NetworkKind::Mixture && training.method == TrainingMethod::Em {
+            return Err(
+                "training.method = em is for mixtures: set it to denoising, or network.kind to mixture".to_owned()
+            );
         }
         between("training.steps", training.steps, 1..=MOST)?;
         between("training.batch", training.batch, 1..=usize::MAX)?;

@@ -5,11 +5,12 @@ use crate::checkpoint::{Description, Model, Progress, State, hexadecimal, load_s
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::lesson::{Learner, Lesson};
+use crate::mixture::denoising;
 use crate::network::parameters::FrozenWeights;
 use crate::network::{Network, Parameters};
 use crate::operators::add_in_place;
 use crate::optimiser::{AdamW, OptimiserState};
-use crate::preset::{Preset, TrainingSettings};
+use crate::preset::{NetworkKind, Preset, TrainingSettings};
 use crate::process::AnyProcess;
 use crate::run_folder::{Metrics, RunFolder};
 use candle_core::{Device, Tensor};
@@ -65,11 +66,14 @@ impl<'a> Training<'a> {
         process: &'a AnyProcess,
         device: &Device,
     ) -> Result<Self, Error> {
-        let lesson = Regression::new(preset, data, process)?;
         let subject = subject(preset, data)?;
-        let network = preset.network.build(&data.shape, data.classes)?;
-        let parameters = network.initialise(preset.training.seed, device)?;
-        Self::of_lesson(subject, Box::new(lesson), parameters, device)
+        let parameters = match preset.network.kind {
+            NetworkKind::Mixture => denoising::first_weights(preset, data, device)?,
+            NetworkKind::ResidualMlp | NetworkKind::Unet | NetworkKind::Transformer => {
+                build(preset, &subject.description)?.initialise(preset.training.seed, device)?
+            }
+        };
+        Self::of_lesson(subject, lesson(preset, data, process)?, parameters, device)
     }
 
     /// The same from the state that an earlier one saved.
@@ -83,9 +87,7 @@ impl<'a> Training<'a> {
         process: &'a AnyProcess,
         device: &Device,
     ) -> Result<Self, Error> {
-        Self::resume_lesson(state, subject(preset, data)?, device, || {
-            Ok(Box::new(Regression::new(preset, data, process)?))
-        })
+        Self::resume_lesson(state, subject(preset, data)?, device, || lesson(preset, data, process))
     }
 
     /// A training of any lesson from its beginning, from given weights.
@@ -114,7 +116,7 @@ impl<'a> Training<'a> {
         device: &Device,
         lesson: impl FnOnce() -> Result<Box<dyn Lesson + 'a>, Error>,
     ) -> Result<Self, Error> {
-        let network = build(subject.preset, &subject.description)?;
+        let network = learner(subject.preset, &subject.description)?;
         let State { parameters, optimiser, progress, memory } = load_state(state, network.as_ref(), device)?;
         let mismatch = |reason: &str| {
             let folder = state.parent().unwrap_or(state).to_owned();
@@ -144,9 +146,14 @@ impl<'a> Training<'a> {
         progress: Progress,
         device: &Device,
     ) -> Result<Self, Error> {
-        let network = build(preset, &description)?;
+        let network = learner(preset, &description)?;
         let device = device.clone();
         Ok(Self { preset, description, lesson, network, device, parameters, optimiser, progress })
+    }
+
+    /// What is trained, and how.
+    pub fn preset(&self) -> &Preset {
+        self.preset
     }
 
     /// Updates made so far.
@@ -209,20 +216,18 @@ impl<'a> Training<'a> {
         let averages = averages.map(|((name, _), slot)| Ok((name.to_owned(), slot.average.copy()?)));
         Ok(Model {
             network: build(self.preset, &self.description)?,
-            weights: FrozenWeights::new(averages.collect::<candle_core::Result<_>>()?),
+            weights: self.network.harvest(FrozenWeights::new(averages.collect::<candle_core::Result<_>>()?))?,
             preset: self.preset.clone(),
             description: self.description.clone(),
         })
     }
 
     fn save_model(&self, folder: &RunFolder) -> Result<(), Error> {
-        let averages: Vec<(String, &Tensor)> = self
-            .parameters
-            .iter()
-            .zip(&self.optimiser.slots)
-            .map(|((name, _), slot)| (name.to_owned(), &slot.average))
-            .collect();
-        Model::save(&folder.model(), &averages, &self.description)
+        let averages = self.parameters.iter().zip(&self.optimiser.slots);
+        let averages = averages.map(|((name, _), slot)| (name.to_owned(), slot.average.clone())).collect();
+        let kept = self.network.harvest(FrozenWeights::new(averages))?;
+        let kept: Vec<(String, &Tensor)> = kept.iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
+        Model::save(&folder.model(), &kept, &self.description)
     }
 
     /// Trains to the preset's number of updates into a run folder; `watch` sees every line of metrics.
@@ -296,6 +301,23 @@ impl Lesson for Regression<'_> {
 fn subject<'a>(preset: &'a Preset, data: &Dataset) -> Result<Subject<'a>, Error> {
     let (description, config) = (Description::new(preset, data)?, preset.to_toml()?);
     Ok(Subject { preset, description, config, fingerprint: fingerprint(data) })
+}
+
+/// The lesson of a preset.
+fn lesson<'a>(preset: &'a Preset, data: &'a Dataset, process: &'a AnyProcess) -> Result<Box<dyn Lesson + 'a>, Error> {
+    let regression = Regression::new(preset, data, process)?;
+    Ok(match preset.network.kind {
+        NetworkKind::Mixture => Box::new(denoising::OnStiefel(regression)),
+        NetworkKind::ResidualMlp | NetworkKind::Unet | NetworkKind::Transformer => Box::new(regression),
+    })
+}
+
+/// The network that gradients flow through: of a mixture, one of free weights.
+fn learner(preset: &Preset, description: &Description) -> Result<Box<dyn Network>, Error> {
+    Ok(match preset.network.kind {
+        NetworkKind::Mixture => Box::new(denoising::network(preset, description.features(), description.classes)),
+        NetworkKind::ResidualMlp | NetworkKind::Unet | NetworkKind::Transformer => build(preset, description)?,
+    })
 }
 
 fn build(preset: &Preset, description: &Description) -> Result<Box<dyn Network>, Error> {

@@ -28,7 +28,7 @@ fn model_of(name: &str, shape: &[u16], hidden: usize) -> ModelFile {
 }
 
 fn build(model: &ModelFile, machine: &Machine) -> Result<PathBuf, BuildError> {
-    Build::emulated(machine).run(&model.path)
+    Build::emulated(machine).run(model)
 }
 
 fn emulate(program: &std::path::Path, machine: &Machine, request: &str) -> Result<Run, EmulatorError> {

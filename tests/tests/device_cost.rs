@@ -42,7 +42,7 @@ fn measure(name: &str, multiply_accumulates: u64) -> (Vec<Figures>, u64) {
     assert_eq!(model.multiply_accumulates().expect("an artifact"), multiply_accumulates);
     let bytes = model.artifact().expect("an artifact").bytes() as u64;
     let figures = MACHINES.iter().map(|machine| {
-        let program: PathBuf = Build::emulated(machine).run(&model.path).expect("it fits");
+        let program: PathBuf = Build::emulated(machine).run(&model).expect("it fits");
         let run = emulator::run(&program, machine, &request(0, 1, Some(3), 10), &mut |_| Ok(())).expect("it runs");
         let image = Image::read(&program, bytes).expect("an ELF file");
         let instructions = run.samples[0].ticks * u64::from(machine.tick) / 1000;

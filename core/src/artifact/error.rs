@@ -20,6 +20,8 @@ pub enum ArtifactError {
     },
     /// Bits have changed since it was written.
     Checksum,
+    /// A kind of layer that this program was built without, by the name of its feature.
+    LeftOut(&'static str),
     /// A field contradicts another, or lies outside its range.
     Inconsistent(&'static str),
     /// An accumulator of this output row could overflow 32 bits.
@@ -42,6 +44,9 @@ impl fmt::Display for ArtifactError {
                 write!(f, "the artifact is cut short: {} bytes are needed, {} are there", 4 * need, 4 * have)
             }
             Self::Checksum => write!(f, "the artifact is damaged: its checksum does not fit"),
+            Self::LeftOut(feature) => {
+                write!(f, "the artifact needs the feature `{feature}`, which this program was built without")
+            }
             Self::Inconsistent(what) => write!(f, "the artifact contradicts itself: {what}"),
             Self::Overflow { output } => {
                 write!(f, "the artifact's output row {output} could overflow its accumulator")

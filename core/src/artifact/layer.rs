@@ -1,7 +1,7 @@
 //! The kinds of layers: which record is whose.
 
 use super::record::{Arena, MAX_TABLES, Tables, low};
-use super::{ArtifactError, Attention, Constants, Convolution, Linear, Normalise, Rearrange};
+use super::{ArtifactError, Attention, Constants, Convolution, Linear, Mixture, Normalise, Rearrange};
 
 /// One layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Layer<'a> {
     Constants(Constants<'a>),
     /// Attention.
     Attention(Attention<'a>),
+    /// The denoiser of a mixture of low-rank Gaussians.
+    Mixture(Mixture<'a>),
 }
 
 const UNKNOWN: ArtifactError = ArtifactError::Inconsistent("a layer's kind");
@@ -34,6 +36,7 @@ impl<'a> Layer<'a> {
             Rearrange::KIND => Ok(Rearrange::WORDS),
             Constants::KIND => Ok(Constants::WORDS),
             Attention::KIND => Ok(Attention::WORDS),
+            Mixture::KIND => Ok(Mixture::WORDS),
             _ => Err(UNKNOWN),
         }
     }
@@ -47,6 +50,7 @@ impl<'a> Layer<'a> {
             Self::Rearrange(_) => Rearrange::WORDS,
             Self::Constants(_) => Constants::WORDS,
             Self::Attention(_) => Attention::WORDS,
+            Self::Mixture(_) => Mixture::WORDS,
         }
     }
 
@@ -65,6 +69,7 @@ impl<'a> Layer<'a> {
             Some(Attention::KIND) => {
                 Attention::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Attention)
             }
+            Some(Mixture::KIND) => Mixture::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Mixture),
             Some(_) => Err(UNKNOWN),
             None => Err(CUT_SHORT),
         }
@@ -78,6 +83,7 @@ impl<'a> Layer<'a> {
             Self::Convolution(convolution) => convolution.rows.tables(),
             Self::Constants(constants) => constants.tables(),
             Self::Attention(attention) => attention.tables(),
+            Self::Mixture(mixture) => mixture.tables(),
         }
     }
 
@@ -90,6 +96,7 @@ impl<'a> Layer<'a> {
             Self::Rearrange(rearrange) => rearrange.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Constants(constants) => constants.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Attention(attention) => attention.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Mixture(mixture) => mixture.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
         }
         Ok(())
     }
@@ -103,6 +110,9 @@ impl<'a> Layer<'a> {
             Self::Rearrange(rearrange) => rearrange.check(arena),
             Self::Constants(constants) => constants.check(arena),
             Self::Attention(attention) => attention.check(arena),
+            // None has been read without it, and its code need not be there.
+            Self::Mixture(mixture) if cfg!(feature = "mixture") => mixture.check(arena),
+            Self::Mixture(_) => Err(UNKNOWN),
         }
     }
 }

@@ -110,45 +110,53 @@ impl<'a> Linear<'a> {
             return Err(Inconsistent("a layer's multipliers"));
         }
         let (inputs, outputs) = (self.inputs as usize, self.outputs as usize);
-        let group_words = inputs.div_ceil(4) * 4;
         let largest = |table: &[u32], output: usize| {
             let entries = table.iter().skip(output).step_by(outputs.max(1));
             entries.map(|&bias| u64::from((bias as i32).unsigned_abs())).max().unwrap_or(0)
         };
-        for (group, words) in self.weights.chunks_exact(group_words).enumerate() {
-            // Sums of the four rows' magnitudes.
-            let mut sums = [0_u64; 4];
-            for (place, &word) in words.iter().enumerate() {
-                let pair = (place % 2) * 2;
-                for (column, half) in [low(word), high(word)].into_iter().enumerate() {
-                    let (first, second) = unpack_half(half);
-                    let beyond = place / 4 * 4 + (place % 4) / 2 * 2 + column >= inputs;
-                    for (row, weight) in [(pair, first), (pair + 1, second)] {
-                        if weight == i8::MIN || (weight != 0 && (beyond || group * 4 + row >= outputs)) {
-                            return Err(Inconsistent("a layer's weights"));
-                        }
-                        sums[row] += u64::from(weight.unsigned_abs());
-                    }
-                }
-            }
-            for (row, sum) in sums.into_iter().enumerate() {
-                let output = group * 4 + row;
-                if output >= outputs {
-                    continue;
-                }
-                let bias =
-                    largest(self.bias, output) + largest(self.step_bias, output) + largest(self.class_bias, output);
-                // Activations are at most 2^15 in magnitude.
-                if bias + (sum << 15) >= 1 << 31 {
-                    return Err(ArtifactError::Overflow { output });
-                }
-            }
-        }
+        check_rows(self.weights, inputs, outputs, |output| {
+            largest(self.bias, output) + largest(self.step_bias, output) + largest(self.class_bias, output)
+        })?;
         if self.table.last().is_some_and(|&word| high(word) != 0) {
             return Err(Inconsistent("an activation table"));
         }
         Ok(())
     }
+}
+
+/// Whether packed weights are padded with zeros, and no row's sum can leave an `i32` whatever the activations, given how large its bias may be.
+pub(super) fn check_rows(
+    weights: &[u32],
+    inputs: usize,
+    outputs: usize,
+    largest_bias: impl Fn(usize) -> u64,
+) -> Result<(), ArtifactError> {
+    let group_words = inputs.div_ceil(4) * 4;
+    for (group, words) in weights.chunks_exact(group_words).enumerate() {
+        // Sums of the four rows' magnitudes.
+        let mut sums = [0_u64; 4];
+        for (place, &word) in words.iter().enumerate() {
+            let pair = (place % 2) * 2;
+            for (column, half) in [low(word), high(word)].into_iter().enumerate() {
+                let (first, second) = unpack_half(half);
+                let beyond = place / 4 * 4 + (place % 4) / 2 * 2 + column >= inputs;
+                for (row, weight) in [(pair, first), (pair + 1, second)] {
+                    if weight == i8::MIN || (weight != 0 && (beyond || group * 4 + row >= outputs)) {
+                        return Err(ArtifactError::Inconsistent("a layer's weights"));
+                    }
+                    sums[row] += u64::from(weight.unsigned_abs());
+                }
+            }
+        }
+        for (row, sum) in sums.into_iter().enumerate() {
+            let output = group * 4 + row;
+            // Activations are at most 2^15 in magnitude.
+            if output < outputs && largest_bias(output) + (sum << 15) >= 1 << 31 {
+                return Err(ArtifactError::Overflow { output });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Words of packed weights of a linear layer.

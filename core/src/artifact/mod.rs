@@ -65,8 +65,22 @@
 //! | 9 to 14 | as words 5 to 10 of a linear layer | | | |
 //! | 15 | 0 | | | |
 //!
-//! See [`Linear`], [`Normalise`], [`Convolution`], [`Rearrange`], [`Constants`] and [`Attention`] for what the numbers mean and how the arithmetic
-//! goes, bit by bit.
+//! | word | mixture of low-rank Gaussians |
+//! |---|---|
+//! | 0 | kind 3 |
+//! | 1 to 4 | `input_at`, features, `output_at`, `work_at` |
+//! | 5 | components of each class (low half), their rank (high half) |
+//! | 6 to 10 | `rows_at`, `offsets_at`, `multipliers_at`, `columns_at`, `output_multipliers_at` |
+//! | 11 | `by_step_at`; for each step 3 words, then for each component of each class 2 and one for every two directions |
+//!
+//! | word | of a step of a mixture | of a component in it |
+//! |---|---|---|
+//! | 0 | `alpha` | `constant` |
+//! | 1 | `sharpness`, 0 | `mean_gain`, `floor_gain` |
+//! | 2 | `logit_shift`, `norm_shift`, `square_shift`, `gain_shift`, a byte each | `excess_gain` of two directions; so on |
+//!
+//! See [`Linear`], [`Normalise`], [`Mixture`], [`Convolution`], [`Rearrange`], [`Constants`] and [`Attention`] for what the numbers mean and
+//! how the arithmetic goes, bit by bit.
 
 mod attention;
 mod constants;
@@ -74,6 +88,7 @@ mod convolution;
 mod error;
 mod layer;
 mod linear;
+mod mixture;
 mod normalise;
 mod rearrange;
 mod record;
@@ -86,6 +101,7 @@ pub use convolution::{Convolution, Source};
 pub use error::ArtifactError;
 pub use layer::Layer;
 pub use linear::{Linear, pack_weights, unpack_half, weight_words};
+pub use mixture::{CHANCE_FRACTION, FALLING, LOGIT_FRACTION, Mixture, MixtureLevel, MixtureTerms};
 pub use normalise::Normalise;
 pub use rearrange::Rearrange;
 pub use step::{PlanStep, round_coefficient};

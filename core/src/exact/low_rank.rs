@@ -85,16 +85,21 @@ impl<'a> LowRankMixture<'a> {
         self.rank
     }
 
-    fn mean(&self, k: usize) -> &'a [f64] {
+    /// The mean `mu_k`, `[d]`.
+    pub fn mean(&self, k: usize) -> &'a [f64] {
         &self.tables.means[k * self.dimension..(k + 1) * self.dimension]
     }
 
-    fn eigenvalues(&self, k: usize) -> &'a [f64] {
+    pub(super) fn eigenvalues(&self, k: usize) -> &'a [f64] {
         &self.tables.eigenvalues[k * self.rank..(k + 1) * self.rank]
     }
 
-    /// The rows of component `k`'s basis.
-    fn basis(&self, k: usize) -> impl Iterator<Item = &'a [f64]> {
+    pub(super) fn floors(&self) -> &'a [f64] {
+        self.tables.floors
+    }
+
+    /// The rows of component `k`'s basis, `[d]` each.
+    pub fn basis(&self, k: usize) -> impl Iterator<Item = &'a [f64]> {
         let size = self.rank * self.dimension;
         self.tables.bases[k * size..(k + 1) * size].chunks_exact(self.dimension)
     }

@@ -13,7 +13,8 @@
 //! | [`Empirical`] | the training set itself: the denoiser that memorises (3.3.3) |
 //!
 //! The last three are [`Mixture`]s; [`AlongPlan`] makes any of them a [`Denoiser`](crate::Denoiser) under the sampler, and
-//! [`entropy`] estimates the entropy of `x_t`, and [`IncreasingMap`] says what a sampler makes of a distribution on a line.
+//! [`entropy`] estimates the entropy of `x_t`; [`IncreasingMap`] says what a sampler makes of a distribution on a line. [`LowRankTerms`] are a
+//! low-rank mixture at one noise level as coefficients of plain products, for fixed point and for gradients.
 
 mod along_plan;
 mod diagonal;
@@ -23,6 +24,7 @@ mod gaussian;
 mod increasing_map;
 mod joint;
 mod low_rank;
+mod low_rank_terms;
 mod mixture;
 mod quantile_flow;
 mod two_point;
@@ -35,5 +37,6 @@ pub use gaussian::Gaussian;
 pub use increasing_map::IncreasingMap;
 pub use joint::LogJoint;
 pub use low_rank::{LowRankMixture, LowRankTables};
+pub use low_rank_terms::{LowRankTerms, inverse_temperature};
 pub use mixture::{LARGEST, Mixture};
 pub use two_point::two_point;

@@ -139,7 +139,7 @@ fn flash(arguments: &Arguments) -> Result<(), Error> {
     ];
     environment.sort();
     let build = Build { board: "generic", chip: chip.name.clone(), target: chip.target, dsp: chip.dsp, environment };
-    let program = build.run(&model.path)?;
+    let program = build.run(&model)?;
     let image = Image::read(&program, model.artifact()?.bytes() as u64)?;
     let (flash, ram) = (chip.flash.end - chip.flash.start, chip.ram.end - chip.ram.start);
     if arguments.json {

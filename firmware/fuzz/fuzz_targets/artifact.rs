@@ -31,6 +31,8 @@ fn run(words: &[u32]) {
         .map(|layer| match layer {
             Layer::Linear(linear) => u64::from(linear.inputs) * u64::from(linear.outputs),
             Layer::Normalise(normalise) => 8 * u64::from(normalise.features),
+            // Twice there and back, for all classes.
+            Layer::Mixture(mixture) => 4 * u64::from(mixture.features) * mixture.block_rows() as u64 * u64::from(mixture.blocks),
             _ => 0,
         })
         .sum();

@@ -31,7 +31,7 @@ fn normalise_row(layer: &Normalise, values: &mut [u32]) {
 }
 
 /// The sum and the sum of squares of the first `count` numbers.
-fn moments(values: &[u32], count: usize) -> (i32, u64) {
+pub(super) fn moments(values: &[u32], count: usize) -> (i32, u64) {
     let done = pairs(count);
     let moments = portable::moments(halves(values).get(done..count).unwrap_or_default());
     #[cfg(dsp)]

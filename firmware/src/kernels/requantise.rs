@@ -7,10 +7,10 @@ pub fn requantise(accumulator: i32, multiplier: u32) -> i16 {
     z.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
 }
 
-/// `(a * m + 2^31) >> 32`: one instruction where there is `SMMULR`.
+/// `(a * m + 2^31) >> 32` for `m` below `2^31`: one instruction where there is `SMMULR`, which the compiler sees in a signed product alone.
 #[inline(always)]
 pub fn high(a: i32, m: u32) -> i32 {
-    ((i64::from(a) * i64::from(m) + (1 << 31)) >> 32) as i32
+    ((i64::from(a) * i64::from(m as i32) + (1 << 31)) >> 32) as i32
 }
 
 /// The same bits by four multiplications of 16 bits, for processors whose products have 32 bits: 19 instructions on a Cortex-M0

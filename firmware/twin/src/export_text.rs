@@ -34,7 +34,7 @@ fn write_report(
     for (what, count) in [
         ("weights", bytes.weights),
         ("biases and multipliers", bytes.biases),
-        ("biases by step and class", bytes.step_and_class_biases),
+        ("tables by step and class", bytes.step_and_class_biases),
         ("activation tables", bytes.tables),
         ("header, plan, layers", bytes.head),
     ] {

@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<(), RunError> {
     let header = *model.artifact()?.header();
     emulator::check()?;
     let Machine { name, tick, .. } = *arguments.machine;
-    let program = Build::emulated(arguments.machine).run(&model.path)?;
+    let program = Build::emulated(arguments.machine).run(&model)?;
     let image = Image::read(&program, model.artifact()?.bytes() as u64)?;
 
     let dims = dims(&header);

@@ -132,7 +132,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let from = if is_begun { format!(", resumed at update {}", training.updates()) } else { String::new() };
     let (own, of) = (training.parameter_count(), teacher.parameter_count());
     eprintln!("{own} parameters instead of {of}; ready after {:.1} s{from}", drawing.elapsed().as_secs_f64());
-    conclude(&mut Trainer::Network(Box::new(training)), &folder, &config.student, &device, arguments.json)
+    conclude(&mut Trainer::Gradients(Box::new(training)), &folder, &config.student, &device, arguments.json)
 }
 
 impl Arguments {

@@ -35,7 +35,7 @@ Data: `digits` or `cow` (embedded); a folder of IDX files, gzipped or not (train
 `target` is the class; a closed mesh (.off, .obj, .ply), whose inside is filled with points. Bytes are mapped from 0..255 to [-1, 1]; other numbers beyond [-1, 1] from their range, and samples back to it.
 Every setting, with a comment each, stands in host/presets/digits.toml: copy it and pass the copy's path.")]
 pub struct Arguments {
-    /// A built-in preset (digits, digits-mixture, cow) or the path of a TOML file
+    /// A built-in preset (digits, digits-mixture, digits-mixture-denoising, cow) or the path of a TOML file
     #[arg(default_value = "digits")]
     preset: String,
     /// Train on these data instead of the preset's

@@ -1,9 +1,9 @@
-//! What `train` runs: gradient descent for networks, expectation maximisation for mixtures.
+//! What `train` runs: gradient descent, or expectation maximisation for mixtures.
 
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::mixture::Fit;
-use crate::preset::{NetworkKind, Preset};
+use crate::preset::{NetworkKind, Preset, TrainingMethod};
 use crate::process::AnyProcess;
 use crate::run_folder::{Metrics, RunFolder};
 use crate::train::Training;
@@ -11,10 +11,10 @@ use candle_core::Device;
 
 /// A training of either kind.
 pub enum Trainer<'a> {
-    /// A network.
-    Network(Box<Training<'a>>),
-    /// A mixture; a resumed one is fitted from the start, since it takes seconds, and comes to the same numbers.
-    Mixture {
+    /// Of a network, or of a mixture by the denoising loss.
+    Gradients(Box<Training<'a>>),
+    /// Of a mixture; a resumed one is fitted from the start, since it takes seconds, and comes to the same numbers.
+    Expectations {
         /// The fit.
         fit: Fit,
         /// What is fitted, and by which settings.
@@ -36,16 +36,16 @@ impl<'a> Trainer<'a> {
         device: &Device,
         resumed: Option<&RunFolder>,
     ) -> Result<Self, Error> {
-        match preset.network.kind {
-            NetworkKind::Mixture => {
-                Ok(Self::Mixture { fit: Fit::begin(data, &preset.network, preset.training.seed)?, preset, data })
+        match preset.training.method {
+            TrainingMethod::Em => {
+                Ok(Self::Expectations { fit: Fit::begin(data, &preset.network, preset.training.seed)?, preset, data })
             }
-            NetworkKind::ResidualMlp | NetworkKind::Unet | NetworkKind::Transformer => {
+            TrainingMethod::Denoising => {
                 let training = match resumed.map(RunFolder::state).filter(|state| state.is_file()) {
                     Some(state) => Training::resume(&state, preset, data, process, device)?,
                     None => Training::begin(preset, data, process, device)?,
                 };
-                Ok(Self::Network(Box::new(training)))
+                Ok(Self::Gradients(Box::new(training)))
             }
         }
     }
@@ -53,24 +53,25 @@ impl<'a> Trainer<'a> {
     /// What is trained, with its article.
     pub fn what(&self) -> &'static str {
         match self {
-            Self::Network(_) => "a network",
-            Self::Mixture { .. } => "a mixture",
+            Self::Gradients(training) if training.preset().network.kind == NetworkKind::Mixture => "a mixture",
+            Self::Gradients(_) => "a network",
+            Self::Expectations { .. } => "a mixture",
         }
     }
 
     /// The number of parameters.
     pub fn parameter_count(&self) -> usize {
         match self {
-            Self::Network(training) => training.parameter_count(),
-            Self::Mixture { fit, .. } => fit.tables().entries().iter().map(|(_, values)| values.len()).sum(),
+            Self::Gradients(training) => training.parameter_count(),
+            Self::Expectations { fit, .. } => fit.tables().entries().iter().map(|(_, values)| values.len()).sum(),
         }
     }
 
     /// Steps made so far.
     pub fn updates(&self) -> u64 {
         match self {
-            Self::Network(training) => training.updates(),
-            Self::Mixture { .. } => 0,
+            Self::Gradients(training) => training.updates(),
+            Self::Expectations { .. } => 0,
         }
     }
 
@@ -80,8 +81,8 @@ impl<'a> Trainer<'a> {
     /// Those of [`Training::run`] and [`Fit::run`].
     pub fn run(&mut self, folder: &RunFolder, watch: impl FnMut(&Metrics)) -> Result<(), Error> {
         match self {
-            Self::Network(training) => training.run(folder, watch),
-            Self::Mixture { fit, preset, data } => fit.run(preset, data, folder, watch),
+            Self::Gradients(training) => training.run(folder, watch),
+            Self::Expectations { fit, preset, data } => fit.run(preset, data, folder, watch),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::checkpoint::Model;
 use crate::error::Error;
-use crate::preset::{NetworkKind, PredictionName, Preset, SolverName, SpacingName, between, merged, names, within};
+use crate::preset::{
+    NetworkKind, PredictionName, Preset, SolverName, SpacingName, TrainingMethod, between, merged, names, within,
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -182,6 +184,7 @@ impl DistillationSettings {
             // From almost pure noise, where a student's first step starts, noise says next to nothing of the data; no device runs it either.
             training.prediction = PredictionName::V;
         }
+        training.method = TrainingMethod::Denoising;
         training.steps = self.updates;
         training.batch = self.batch;
         training.learning_rate = self.learning_rate;

@@ -1,6 +1,6 @@
 //! The arena: where in the device's memory each buffer lies, and which buffers share a place.
 
-use super::folded::Folded;
+use super::folded::{Folded, Kind};
 
 /// A plan of the arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,9 @@ fn lifetimes(network: &Folded) -> Vec<Option<Lifetime>> {
     for (index, layer) in network.layers.iter().enumerate() {
         use_at(layer.input, index);
         use_at(layer.output, index);
+        if let Kind::Mixture(mixture) = &layer.kind {
+            use_at(mixture.work, index);
+        }
     }
     use_at(network.output, end);
     lifetimes
@@ -75,7 +78,7 @@ fn lifetimes(network: &Folded) -> Vec<Option<Lifetime>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::folded::{Buffer, FoldedLayer, Kind};
+    use crate::export::folded::{Buffer, FoldedLayer};
 
     /// A network whose layers are given as pairs of buffers.
     fn network(lengths: &[usize], layers: &[(usize, usize)], output: usize) -> Folded {

@@ -141,7 +141,7 @@ impl<'a> Recorder<'a> {
         let added = if matches!(&layer.kind, Kind::Linear(linear) if linear.add) { sums.pre_activation } else { 0.0 };
         self.reach[layer.output] = self.reach[layer.output].max(written).max(added);
         match layer.kind {
-            Kind::Linear(_) => {
+            Kind::Linear(_) | Kind::Mixture(_) => {
                 let rows = seen.input.dim(0)?;
                 let mean: Vec<f32> = seen.input.sum(0)?.to_vec1()?;
                 let product: Vec<f32> = seen.input.t()?.matmul(seen.input)?.flatten_all()?.to_vec1()?;

@@ -13,14 +13,19 @@ pub enum ExportError {
         "the model predicts the noise, and a device would have to divide by a vanishing alpha to get x0_hat; train with --set training.prediction=v (or x0)"
     )]
     PredictsNoise,
-    /// The model is a mixture.
-    #[error(
-        "the model is a mixture, and an artifact holds no softmax yet; export a network, such as the preset digits trains"
-    )]
-    Mixture,
     /// The network is one of images.
     #[error("the model is a {0} network of images, which an artifact does not hold yet; sample it on the host")]
     Images(NetworkKind),
+    /// A number of a mixture that no format of the device holds.
+    #[error("{what} of the mixture is {value:.3e}{}, and a device does not hold it; choose fewer --steps, or bring the data into [-1, 1]", at_step(*step))]
+    Mixture {
+        /// What it is.
+        what: &'static str,
+        /// The step, counted from 1 at the noisy end; 0 for all of them.
+        step: usize,
+        /// Its value.
+        value: f64,
+    },
     /// A coefficient that an artifact cannot hold.
     #[error(
         "step {step} of {steps} needs {name} = {value:.3}, and a device holds such coefficients from -{most} up to {most}; {remedy}"
@@ -115,6 +120,10 @@ pub enum ExportError {
     /// A failure elsewhere in the host.
     #[error(transparent)]
     Host(#[from] Error),
+}
+
+fn at_step(step: usize) -> String {
+    if step == 0 { String::new() } else { format!(" at step {step}") }
 }
 
 impl From<candle_core::Error> for ExportError {

@@ -2,6 +2,7 @@
 
 use super::ExportError;
 use super::folded::{Buffer, Folded, FoldedLayer, FoldedLinear, Kind};
+use super::mixture;
 use crate::checkpoint::Model;
 use crate::network::{Weights, features_of};
 use crate::operators::{Activation, linear};
@@ -35,7 +36,7 @@ pub fn fold(model: &Model, angles: &[Vec<f64>]) -> std::result::Result<Folded, E
     match model.preset.network.kind {
         NetworkKind::ResidualMlp => Ok(residual_mlp(model, angles)?),
         NetworkKind::Unet | NetworkKind::Transformer => Err(ExportError::Images(model.preset.network.kind)),
-        NetworkKind::Mixture => Err(ExportError::Mixture),
+        NetworkKind::Mixture => mixture::fold(model, angles),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A network as the device sees it, still in floating point: layers between buffers, and everything known at export folded in.
 
 use super::ExportError;
+use super::mixture::FoldedMixture;
 use crate::operators::{Activation, linear};
 use candle_core::{D, Result, Tensor};
 
@@ -46,6 +47,8 @@ pub enum Kind {
     Linear(FoldedLinear),
     /// Layer normalisation without scale and shift, with its epsilon.
     Normalise(f64),
+    /// The denoiser of a mixture.
+    Mixture(FoldedMixture),
 }
 
 /// `output <- activation(weight input + bias + step_bias[step] + class_bias[class])`, or added to what the output holds.
@@ -71,7 +74,7 @@ pub struct Observation<'a> {
     pub layer: usize,
     /// What it read.
     pub input: &'a Tensor,
-    /// What it computed before the activation and before adding.
+    /// What it computed before the activation and before adding; of a mixture [`FoldedMixture::forward`]'s magnitudes.
     pub pre_activation: &'a Tensor,
     /// What it left in its output.
     pub output: &'a Tensor,
@@ -112,6 +115,7 @@ impl Folded {
                     let output = normalise(&input, *epsilon)?;
                     (output.clone(), output)
                 }
+                Kind::Mixture(mixture) => mixture.forward(&input, step, classes)?,
             };
             observe(Observation { layer: index, input: &input, pre_activation: &pre_activation, output: &output })?;
             held[layer.output] = Some(output);

@@ -2,6 +2,7 @@
 //!
 //! It follows the description of the format word for word and not the firmware, which is another program's; tests compare the two.
 
+use super::integer_mixture::PlainMixture;
 use tweedie_core::artifact::{Artifact, Layer, Linear, Normalise, TABLE_ENTRIES, unpack_half};
 
 /// A network with its arena.
@@ -15,6 +16,7 @@ pub struct IntegerNetwork {
 enum PlainLayer {
     Linear(Box<PlainLinear>),
     Normalise(Normalise),
+    Mixture(Box<PlainMixture>),
 }
 
 /// A linear layer with its weights unpacked, `[outputs, inputs]`.
@@ -38,6 +40,9 @@ impl IntegerNetwork {
         let layers = artifact.layers().filter_map(|layer| match layer {
             Layer::Linear(linear) => Some(PlainLayer::Linear(Box::new(PlainLinear::new(&linear)))),
             Layer::Normalise(normalise) => Some(PlainLayer::Normalise(normalise)),
+            Layer::Mixture(mixture) => {
+                Some(PlainLayer::Mixture(Box::new(PlainMixture::new(&mixture, artifact.steps()))))
+            }
             _ => None,
         });
         Self {
@@ -55,6 +60,7 @@ impl IntegerNetwork {
             let written = match layer {
                 PlainLayer::Linear(linear) => linear.run(&mut self.arena, step, class),
                 PlainLayer::Normalise(normalise) => run_normalise(normalise, &mut self.arena),
+                PlainLayer::Mixture(mixture) => mixture.run(&mut self.arena, step, class),
             };
             watch(index, &self.arena[written]);
         }
@@ -65,27 +71,13 @@ impl IntegerNetwork {
 impl PlainLinear {
     fn new(linear: &Linear<'_>) -> Self {
         let (inputs, outputs) = (linear.inputs as usize, linear.outputs as usize);
-        let mut weights = vec![0; inputs * outputs];
-        for (at, &word) in linear.weights.iter().enumerate() {
-            let columns = inputs.div_ceil(4);
-            let (group, place) = (at / (4 * columns), at % (4 * columns));
-            let (row, column) = (4 * group + place % 2 * 2, place / 4 * 4 + place % 4 / 2 * 2);
-            for (column, half) in [(column, word as u16), (column + 1, (word >> 16) as u16)] {
-                let (first, second) = unpack_half(half);
-                for (row, weight) in [(row, first), (row + 1, second)] {
-                    if row < outputs && column < inputs {
-                        weights[row * inputs + column] = weight;
-                    }
-                }
-            }
-        }
         let signed = |words: &[u32]| words.iter().map(|&word| word as i32).collect();
         let halves = linear.table.iter().flat_map(|&word| [word as i16, (word >> 16) as i16]);
         Self {
             input: linear.input_at as usize..linear.input_at as usize + inputs,
             output: linear.output_at as usize..linear.output_at as usize + outputs,
             add: linear.add,
-            weights,
+            weights: unpacked(linear.weights, inputs, outputs),
             bias: signed(linear.bias),
             multipliers: linear.multipliers.to_vec(),
             table: halves.take(TABLE_ENTRIES).collect(),
@@ -113,6 +105,25 @@ impl PlainLinear {
     }
 }
 
+/// Packed weights as they were, `[outputs, inputs]`.
+pub(super) fn unpacked(packed: &[u32], inputs: usize, outputs: usize) -> Vec<i8> {
+    let mut weights = vec![0; inputs * outputs];
+    for (at, &word) in packed.iter().enumerate() {
+        let columns = inputs.div_ceil(4);
+        let (group, place) = (at / (4 * columns), at % (4 * columns));
+        let (row, column) = (4 * group + place % 2 * 2, place / 4 * 4 + place % 4 / 2 * 2);
+        for (column, half) in [(column, word as u16), (column + 1, (word >> 16) as u16)] {
+            let (first, second) = unpack_half(half);
+            for (row, weight) in [(row, first), (row + 1, second)] {
+                if row < outputs && column < inputs {
+                    weights[row * inputs + column] = weight;
+                }
+            }
+        }
+    }
+    weights
+}
+
 /// The broken line through a table's entries.
 pub fn interpolate(table: &[i16], z: i16) -> i16 {
     let position = i32::from(z) + 32768;
@@ -138,6 +149,6 @@ pub(super) fn run_normalise(normalise: &Normalise, arena: &mut [i16]) -> std::op
     output..output + n
 }
 
-fn saturated(value: i64) -> i16 {
+pub(super) fn saturated(value: i64) -> i16 {
     value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
 }

@@ -7,8 +7,9 @@
 //! | activations measured along the sampler's own trajectories and on noised data | [`mod@calibrate`] |
 //! | scales, 8-bit weights, 32-bit biases, multipliers, activation tables | [`mod@quantise`], [`rounding`], [`table`] |
 //! | no accumulator can overflow | [`prove`] |
+//! | the same of a mixture: levels, gains in formats of their own for each step | [`mixture`], [`quantise_mixture`] |
 //! | where buffers lie in the device's memory | [`arena`] |
-//! | bytes, and errors against the float network | [`report`], [`integer`] |
+//! | bytes, and errors against the float network | [`report`], [`integer`], [`integer_mixture`] |
 //! | whether an artifact can have come of a model | [`origin`] |
 //!
 //! The format and the device's arithmetic are core's: [`tweedie_core::artifact`].
@@ -20,9 +21,12 @@ pub mod fold;
 pub mod folded;
 pub mod freeze;
 pub mod integer;
+pub mod integer_mixture;
+pub mod mixture;
 pub mod origin;
 pub mod prove;
 pub mod quantise;
+pub mod quantise_mixture;
 pub mod report;
 pub mod rounding;
 pub mod table;
@@ -43,6 +47,7 @@ use arena::Arena;
 use folded::{Folded, Kind};
 use freeze::FrozenPlan;
 use quantise::{Quantised, QuantisedNetwork};
+use quantise_mixture::QuantisedMixture;
 use tweedie_core::artifact::{self, Artifact, ArtifactError, Header, Layer, Linear, Normalise};
 use tweedie_core::prediction::Prediction;
 use tweedie_core::schedule::Process;
@@ -181,12 +186,43 @@ fn write(
             &Quantised::Normalise { shift, epsilon, gain } => {
                 Layer::Normalise(Normalise { input_at, features: inputs as u32, output_at, shift, epsilon, gain })
             }
+            Quantised::Mixture(own) => Layer::Mixture(mixture_layer(network, arena, index, own)),
         }
     });
     let layers: Vec<Layer<'_>> = layers.collect();
     let mut words = vec![0; artifact::length(plan, &layers)];
     artifact::write(header, plan, &layers, &mut words)?;
     Ok(words)
+}
+
+/// The record of a mixture.
+fn mixture_layer<'a>(
+    network: &Folded,
+    arena: &Arena,
+    index: usize,
+    own: &'a QuantisedMixture,
+) -> artifact::Mixture<'a> {
+    let FoldedPlace { input_at, output_at, .. } = FoldedPlace::of(network, arena, index);
+    let layer = &network.layers[index];
+    let (components, rank, blocks, work) = match &layer.kind {
+        Kind::Mixture(folded) => (folded.components, folded.rank, folded.blocks, folded.work),
+        _ => (0, 0, 0, layer.output),
+    };
+    artifact::Mixture {
+        input_at,
+        features: network.buffers[layer.input].length as u32,
+        output_at,
+        work_at: arena.offsets[work] as u32,
+        components: components as u16,
+        rank: rank as u16,
+        blocks: blocks as u32,
+        rows: &own.rows,
+        offsets: &own.offsets,
+        multipliers: &own.multipliers,
+        columns: &own.columns,
+        output_multipliers: &own.output_multipliers,
+        by_step: &own.by_step,
+    }
 }
 
 /// Where a layer reads and writes.

@@ -16,11 +16,16 @@ pub fn may_come_of(artifact: &Artifact<'_>, model: &Model, settings: &SamplingSe
     if !plan.fixed.iter().copied().eq(artifact.plan()) || artifact.header().clip != settings.clip {
         return Ok(false);
     }
-    let folded = network.layers.iter().filter(|layer| matches!(layer.kind, Kind::Linear(_)));
-    let folded = folded.map(|layer| (network.buffers[layer.input].length, network.buffers[layer.output].length));
-    let linear = artifact.layers().filter_map(|layer| match layer {
-        Layer::Linear(linear) => Some((linear.inputs as usize, linear.outputs as usize)),
+    let length = |buffer: usize| network.buffers[buffer].length;
+    let folded = network.layers.iter().filter_map(|layer| match &layer.kind {
+        Kind::Linear(_) => Some([length(layer.input), length(layer.output), 0]),
+        Kind::Normalise(_) => None,
+        Kind::Mixture(mixture) => Some([length(layer.input), mixture.components, mixture.rank]),
+    });
+    let found = artifact.layers().filter_map(|layer| match layer {
+        Layer::Linear(linear) => Some([linear.inputs as usize, linear.outputs as usize, 0]),
+        Layer::Mixture(mixture) => Some([mixture.features as usize, mixture.components.into(), mixture.rank.into()]),
         _ => None,
     });
-    Ok(folded.eq(linear))
+    Ok(folded.eq(found))
 }

@@ -3,6 +3,7 @@
 use super::ExportError;
 use super::calibrate::{Calibration, LayerStatistics};
 use super::folded::{Folded, FoldedLinear, Kind};
+use super::quantise_mixture::{self, QuantisedMixture};
 use super::rounding::{Compensation, LARGEST, output_power};
 use super::table;
 use crate::operators::Activation;
@@ -31,6 +32,8 @@ pub enum Quantised {
         /// Gain of the output.
         gain: u64,
     },
+    /// The denoiser of a mixture.
+    Mixture(QuantisedMixture),
 }
 
 /// A fully connected layer in integers, with names as in [`Linear`](tweedie_core::artifact::Linear).
@@ -78,6 +81,10 @@ pub fn quantise(network: &Folded, calibration: &Calibration) -> Result<Quantised
             }
             Kind::Normalise(epsilon) => {
                 Ok(normalise(network.buffers[layer.input].length, *epsilon, input, statistics.least_deviation))
+            }
+            Kind::Mixture(mixture) => {
+                let features = network.buffers[layer.input].length;
+                quantise_mixture::quantise(mixture, statistics, features).map(Quantised::Mixture)
             }
         }
     });

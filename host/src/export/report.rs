@@ -19,7 +19,7 @@ pub struct Report {
     pub classes: usize,
     /// Steps of the plan.
     pub steps: usize,
-    /// Multiply-accumulates of all linear layers for one sample, every step counted.
+    /// Multiply-accumulates of all linear layers and mixtures for one sample (of one class), every step counted.
     pub multiply_accumulates: usize,
     /// The file, in bytes.
     pub bytes: Bytes,
@@ -44,7 +44,7 @@ pub struct Bytes {
     pub weights: usize,
     /// Biases and multipliers, four bytes each for every output.
     pub biases: usize,
-    /// Biases for each step and each class.
+    /// Biases for each step and each class, a mixture's terms for each step.
     pub step_and_class_biases: usize,
     /// Activation tables.
     pub tables: usize,
@@ -72,11 +72,11 @@ pub struct LayerReport {
     pub name: String,
     /// Inputs.
     pub inputs: usize,
-    /// Outputs.
+    /// Outputs; of a mixture, the rows of one class.
     pub outputs: usize,
     /// What 1 stands for in the 16-bit numbers of its output.
     pub unit: f64,
-    /// The same before the activation; none for normalisation.
+    /// The same before the activation, of a mixture's coordinates; none for normalisation.
     pub pre_activation_unit: Option<f64>,
     /// The exact output's variance over that of the error made by rounding this layer's weights alone, in dB; none for normalisation.
     pub weights_db: Option<f64>,
@@ -84,6 +84,32 @@ pub struct LayerReport {
     pub cumulative_db: f64,
     /// `2^31` less the largest magnitude that an accumulator of this layer can reach; none for normalisation.
     pub least_margin: Option<u64>,
+}
+
+/// What quantisation knows of a layer.
+#[derive(Default)]
+struct Figures {
+    pre_activation_unit: Option<f64>,
+    weights_db: Option<f64>,
+    least_margin: Option<u64>,
+}
+
+impl Figures {
+    fn of(layer: &Quantised) -> Self {
+        match layer {
+            Quantised::Linear(linear) => Self {
+                pre_activation_unit: Some(linear.pre_activation_unit),
+                weights_db: Some(decibels(linear.weights_signal_to_noise)),
+                least_margin: prove::least_margin(linear),
+            },
+            Quantised::Mixture(mixture) => Self {
+                pre_activation_unit: Some(mixture.unit),
+                weights_db: Some(decibels(mixture.weights_signal_to_noise)),
+                least_margin: Some(mixture.least_margin),
+            },
+            Quantised::Normalise { .. } => Self::default(),
+        }
+    }
 }
 
 /// Sums of squares of a signal and of its error.
@@ -149,25 +175,27 @@ pub(super) fn measure(
         .zip(&quantised.layers)
         .zip(&compared)
         .map(|((layer, own), compared)| {
-            let linear = match own {
-                Quantised::Linear(linear) => Some(linear),
-                Quantised::Normalise { .. } => None,
-            };
+            let figures = Figures::of(own);
             LayerReport {
                 name: layer.name.clone(),
                 inputs: network.buffers[layer.input].length,
-                outputs: network.buffers[layer.output].length,
+                outputs: match &layer.kind {
+                    Kind::Mixture(mixture) => mixture.block_rows(),
+                    _ => network.buffers[layer.output].length,
+                },
                 unit: quantised.scales[layer.output],
-                pre_activation_unit: linear.map(|linear| linear.pre_activation_unit),
-                weights_db: linear.map(|linear| decibels(linear.weights_signal_to_noise)),
+                pre_activation_unit: figures.pre_activation_unit,
+                weights_db: figures.weights_db,
                 cumulative_db: compared.decibels(),
-                least_margin: linear.and_then(prove::least_margin),
+                least_margin: figures.least_margin,
             }
         })
         .collect();
-    let products = network.layers.iter().map(|layer| match layer.kind {
+    let products = network.layers.iter().map(|layer| match &layer.kind {
         Kind::Linear(_) => network.buffers[layer.input].length * network.buffers[layer.output].length,
         Kind::Normalise(_) => 0,
+        // There and back.
+        Kind::Mixture(mixture) => 2 * network.buffers[layer.input].length * mixture.block_rows(),
     });
     Ok(Report {
         shape: header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect(),
@@ -191,11 +219,20 @@ pub(super) fn measure(
 fn bytes(artifact: &Artifact<'_>) -> Bytes {
     let mut bytes = Bytes { total: artifact.bytes(), ..Bytes::default() };
     for layer in artifact.layers() {
-        if let Layer::Linear(linear) = layer {
-            bytes.weights += 4 * linear.weights.len();
-            bytes.biases += 4 * (linear.bias.len() + linear.multipliers.len());
-            bytes.step_and_class_biases += 4 * (linear.step_bias.len() + linear.class_bias.len());
-            bytes.tables += 4 * linear.table.len();
+        match layer {
+            Layer::Linear(linear) => {
+                bytes.weights += 4 * linear.weights.len();
+                bytes.biases += 4 * (linear.bias.len() + linear.multipliers.len());
+                bytes.step_and_class_biases += 4 * (linear.step_bias.len() + linear.class_bias.len());
+                bytes.tables += 4 * linear.table.len();
+            }
+            Layer::Mixture(mixture) => {
+                let multipliers = mixture.multipliers.len() + mixture.output_multipliers.len();
+                bytes.weights += 4 * (mixture.rows.len() + mixture.columns.len());
+                bytes.biases += 4 * (mixture.offsets.len() + multipliers);
+                bytes.step_and_class_biases += 4 * mixture.by_step.len();
+            }
+            _ => {}
         }
     }
     bytes.head = bytes.total - bytes.weights - bytes.biases - bytes.step_and_class_biases - bytes.tables;

@@ -212,10 +212,3 @@ fn the_network_is_the_mixtures_denoiser() {
     assert!(model.network.forward(&model.weights, &beyond.unwrap()).is_err());
     assert!(model.network.initialise(0, &Device::Cpu).is_err());
 }
-
-#[test]
-fn a_mixture_is_not_exported_yet() {
-    let model = model(&two_clouds(), &["training.steps=1", "network.rank=1", "network.components=2"]);
-    let refused = crate::export::fold::fold(&model, &[vec![0.5]]).err().unwrap();
-    assert!(refused.to_string().contains("a mixture"), "{refused}");
-}

@@ -19,20 +19,24 @@ pub struct Mixture {
     pub rank: usize,
 }
 
-impl Mixture {
-    fn tables(&self, weights: &dyn Weights) -> Result<Tables> {
-        let table = |name: &str| -> Result<Vec<f64>> {
-            Ok(weights.get(name)?.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
-        };
-        Ok(Tables {
-            weights: table("weights")?,
-            means: table("means")?,
-            bases: table("bases")?,
-            eigenvalues: table("eigenvalues")?,
-            floors: table("floors")?,
-        })
-    }
+/// A mixture's tables from a model's weights.
+///
+/// # Errors
+/// A weight that is not there.
+pub fn tables(weights: &dyn Weights) -> Result<Tables> {
+    let table = |name: &str| -> Result<Vec<f64>> {
+        Ok(weights.get(name)?.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
+    };
+    Ok(Tables {
+        weights: table("weights")?,
+        means: table("means")?,
+        bases: table("bases")?,
+        eigenvalues: table("eigenvalues")?,
+        floors: table("floors")?,
+    })
+}
 
+impl Mixture {
     /// The mixtures of all classes, and last that of everything together.
     fn mixtures<'a>(&self, tables: &'a Tables) -> Result<Vec<LowRankMixture<'a>>> {
         let classes = (0..self.classes).map(|class| class * self.components..(class + 1) * self.components);
@@ -61,7 +65,7 @@ impl Network for Mixture {
     }
 
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
-        let tables = self.tables(weights)?;
+        let tables = tables(weights)?;
         let mixtures = self.mixtures(&tables)?;
         let states = inputs.state.flatten_all()?.to_vec1::<f32>()?;
         let (angles, classes) = (inputs.angle.flatten_all()?.to_vec1::<f32>()?, inputs.class.to_vec1::<u32>()?);

@@ -4,6 +4,7 @@
 //! ([`NoiseLevel::angle`](tweedie_core::NoiseLevel::angle)), and a class; which schedule and solver are in use it never learns.
 
 mod conditioning;
+pub mod factored_mixture;
 mod image_patches;
 pub mod mixture;
 pub mod parameters;
@@ -11,6 +12,7 @@ pub mod residual_mlp;
 pub mod transformer;
 pub mod unet;
 
+pub use factored_mixture::FactoredMixture;
 pub use image_patches::ImagePatches;
 pub use mixture::Mixture;
 pub use parameters::{Parameters, Weights};
@@ -22,6 +24,7 @@ use crate::error::Error;
 
 use crate::preset::{NetworkKind, NetworkSettings};
 use candle_core::{Device, Result, Tensor};
+use parameters::FrozenWeights;
 
 /// A batch of network inputs, all on one device.
 #[derive(Clone, Debug)]
@@ -99,6 +102,14 @@ pub trait Network: Send + Sync {
 
     /// The prediction, f32, `[batch, features]`.
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor>;
+
+    /// What a model's file keeps of weights that training has moved.
+    ///
+    /// # Errors
+    /// Weights of another network.
+    fn harvest(&self, weights: FrozenWeights) -> Result<FrozenWeights> {
+        Ok(weights)
+    }
 }
 
 impl NetworkSettings {

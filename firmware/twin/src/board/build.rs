@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fmt, fs, io};
 
+use super::ModelFile;
 use super::machines::Machine;
 
 /// What to build.
@@ -74,11 +75,13 @@ impl Build {
         Self { board: "emulated", chip: format!("{name} ({chip})"), target, dsp, environment }
     }
 
-    /// Builds the program `sample` for the model at `artifact`; returns a copy that later builds leave alone.
+    /// Builds the program `sample` for a model, with the kinds of layers that it needs; returns a copy that later builds leave alone.
     ///
     /// # Errors
     /// [`BuildError`]: the chip is too small, or something is wrong with the installation.
-    pub fn run(&self, artifact: &Path) -> Result<PathBuf, BuildError> {
+    pub fn run(&self, model: &ModelFile) -> Result<PathBuf, BuildError> {
+        let artifact = model.path.as_path();
+        let features: Vec<_> = model.features().into_iter().chain(self.dsp.then_some("dsp")).collect();
         let target_dir = target_dir().join("boards").join(self.board);
         fs::create_dir_all(&target_dir)?;
         // Until the copy is made, another build must not take its place.
@@ -88,7 +91,7 @@ impl Build {
         cargo
             .current_dir(super::boards().join(self.board))
             .args(["build", "--release", "--bin", "sample", "--target", self.target])
-            .args(self.dsp.then_some("--features=dsp"))
+            .args(["--no-default-features", "--features", &features.join(",")])
             .env("CARGO_TARGET_DIR", &target_dir)
             .env("TWEEDIE_ARTIFACT", artifact)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

@@ -80,6 +80,13 @@ impl ModelFile {
         Artifact::parse(&self.words).map_err(|error| ModelError::Artifact(self.path.clone(), error))
     }
 
+    /// The firmware's features that the model needs, by the kinds of its layers.
+    pub fn features(&self) -> Vec<&'static str> {
+        let layers = self.artifact().into_iter().flat_map(|artifact| artifact.layers().collect::<Vec<_>>());
+        let mixture = layers.into_iter().any(|layer| matches!(layer, Layer::Mixture(_)));
+        mixture.then_some("mixture").into_iter().collect()
+    }
+
     /// Checks that the model knows a class.
     ///
     /// # Errors
@@ -92,7 +99,7 @@ impl ModelFile {
         }
     }
 
-    /// Multiply-accumulates of a whole sample: those of the linear layers, for every step.
+    /// Multiply-accumulates of a whole sample: those of the linear layers and mixtures, for every step.
     ///
     /// # Errors
     /// As [`ModelFile::artifact`].
@@ -100,6 +107,8 @@ impl ModelFile {
         let artifact = self.artifact()?;
         let of_layer = |layer| match layer {
             Layer::Linear(linear) => u64::from(linear.inputs) * u64::from(linear.outputs),
+            // There and back, for one class.
+            Layer::Mixture(mixture) => 2 * u64::from(mixture.features) * mixture.block_rows() as u64,
             _ => 0,
         };
         Ok(artifact.layers().map(of_layer).sum::<u64>() * artifact.steps() as u64)

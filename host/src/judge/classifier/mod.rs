@@ -269,7 +269,7 @@ pub(super) mod tests {
         let mut samples = vec![0.0; 60 * 784];
         NoiseStream::new(1, 0).fill(0, &mut samples);
         for (image, &label) in samples.chunks_exact_mut(784).zip(&labels) {
-            image.iter_mut().for_each(|x| *x = (0.1 * *x).clamp(-0.5, 0.5));
+            image.iter_mut().for_each(|x| *x = (0.1_f32 * *x).clamp(-0.5, 0.5));
             image[392 * label as usize..][..392].iter_mut().for_each(|x| *x += 0.5);
         }
         let shape = vec![28, 28];
