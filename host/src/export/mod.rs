@@ -106,7 +106,8 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
         scale: description.scale,
     };
     let words = write(&header, &plan.fixed, &network, &quantised, &arena)?;
-    let report = report::measure(&Artifact::parse(&words)?, &network, &quantised, &calibration)?;
+    let report =
+        report::measure(&Artifact::parse(&words)?, &description.class_names, &network, &quantised, &calibration)?;
     Ok(Export { words, report })
 }
 

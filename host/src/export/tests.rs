@@ -22,6 +22,8 @@ fn model(classes: usize, overrides: &[&str]) -> Model {
         data: "test".to_owned(),
         shape: vec![4, 3],
         classes,
+        class_names: Vec::new(),
+        vectors: None,
         offset: 8.0,
         scale: -2.0,
         distilled: None,
