@@ -149,7 +149,7 @@ impl<'a> Batches<'a> {
             weights.push(weight.factor(prediction, &moment)? as f32);
         }
         Ok(Batch {
-            inputs: Inputs::from_rows(states, &angles, self.condition(&told, device)?, device)?,
+            inputs: Inputs::of_conditions(states, &angles, self.condition(&told, device)?, device)?,
             target: Tensor::from_vec(targets, (count, features), device)?,
             weights: Tensor::from_vec(weights, count, device)?,
         })
@@ -370,6 +370,32 @@ mod tests {
             assert!((hidden - dropout).abs() <= 0.05 * (dropout * (1.0 - dropout) * 4.8).sqrt(), "{hidden} {dropout}");
             assert!(classes.iter().zip(&samples).all(|(class, sample)| class == sample || *class == 1000));
         }
+    }
+
+    #[test]
+    fn vectors_are_told_and_hidden_as_often_as_asked() {
+        use crate::data::Conditions;
+        use crate::data::conditions::{VectorDescription, VectorKind};
+        let mut data = points(1000);
+        let units = vec![Scaling::IDENTITY; 2];
+        let description = VectorDescription { kind: VectorKind::Text, units, examples: Vec::new(), by_class: false };
+        // Two vectors describe each sample.
+        let vectors = (0..1000).flat_map(|i| [i as f32, 1.0, i as f32, -1.0]).collect();
+        let choices = (0..1000).map(|i| vec![2 * i, 2 * i + 1]).collect();
+        data.conditions = Some(Conditions { description, vectors, choices });
+        let preset = preset(&["training.batch=1000", "training.label_dropout=0.25"]);
+        let process = AnyProcess::new(&preset.process).unwrap();
+        let mut batches = Batches::new(&data, &process, &preset).unwrap();
+        let samples = batches.samples_of(0);
+        let batch = batches.part(0, &samples, 0..1000, &Device::Cpu).unwrap();
+        let Condition::Vector(told) = batch.inputs.condition else { panic!("the samples have vectors") };
+        let told = told.to_vec2::<f32>().unwrap();
+        let count = |wanted: &dyn Fn(&[f32]) -> bool| told.iter().filter(|row| wanted(row)).count();
+        assert!(told.iter().zip(&samples).all(|(row, &sample)| row == &[0.0, 0.0, 1.0] || row[0] == sample as f32));
+        let (hidden, up) = (count(&|row| row[2] == 1.0), count(&|row| row[1] == 1.0));
+        let down = count(&|row| row[1] == -1.0);
+        assert!((200..300).contains(&hidden) && up > 300 && down > 300, "{hidden} {up} {down}");
+        assert_eq!(hidden + up + down, 1000);
     }
 
     #[test]

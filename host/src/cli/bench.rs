@@ -5,7 +5,7 @@ use crate::atomic_file;
 use crate::batch::Batch;
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::network::{Condition, Inputs, Network, Parameters};
+use crate::network::{Inputs, Network, Parameters};
 use crate::optimiser::OptimiserState;
 use crate::preset::Preset;
 use crate::process::AnyProcess;
@@ -178,7 +178,7 @@ impl<'a> Own<'a> {
             NoiseStream::new(0, start as u64).fill(0, &mut states);
             let angles: Vec<f64> = (start..start + count).map(|row| row as f64 / rows as f64).collect();
             Ok(Batch {
-                inputs: Inputs::from_rows(states, &angles, Condition::of_classes(&vec![0; count], &device)?, &device)?,
+                inputs: Inputs::from_rows(states, &angles, &vec![0; count], &device)?,
                 target: Tensor::zeros((count, features), candle_core::DType::F32, &device)?,
                 weights: Tensor::ones(count, candle_core::DType::F32, &device)?,
             })

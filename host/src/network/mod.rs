@@ -57,9 +57,13 @@ pub fn features_of(angles: &[f64]) -> Vec<f32> {
 }
 
 impl Inputs {
-    /// Inputs from plain numbers: `states` of `batch * features`, one condition and one angle (or as many as the network is told of) for
-    /// each row.
-    pub fn from_rows(states: Vec<f32>, angles: &[f64], condition: Condition, device: &Device) -> Result<Self> {
+    /// Inputs from plain numbers: `states` of `batch * features`, one class and one angle (or as many as the network is told of) for each row.
+    pub fn from_rows(states: Vec<f32>, angles: &[f64], classes: &[u32], device: &Device) -> Result<Self> {
+        Self::of_conditions(states, angles, Condition::of_classes(classes, device)?, device)
+    }
+
+    /// The same of any conditions.
+    pub fn of_conditions(states: Vec<f32>, angles: &[f64], condition: Condition, device: &Device) -> Result<Self> {
         let batch = condition.rows();
         let features = states.len() / batch.max(1);
         Self::new(Tensor::from_vec(states, (batch, features), device)?, features_of(angles), condition)

@@ -19,10 +19,11 @@ use crate::optimiser::{AdamW, OptimiserState};
 use crate::streams;
 use crate::train::gradients;
 use candle_core::{Device, Result, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
 use tweedie_core::noise::NoiseStream;
 
 /// Weight updates.
-pub const UPDATES: u64 = 1000;
+pub const UPDATES: u64 = 500;
 
 const BATCH: usize = 256;
 const LEARNING_RATE: f64 = 2e-3;
@@ -51,9 +52,9 @@ pub fn train(
     let parameters = Parameters::initialise(&weights(data.sample_size()), seed ^ streams::CAPTIONS, &Device::Cpu)?;
     let mut state = OptimiserState::new(&parameters)?;
     for update in 0..updates {
-        let (samples, texts) = pairs(data, captions, seed, update)?;
+        let Pairs { samples, texts, text_of } = Pairs::of(data, captions, seed, update)?;
         let (loss, gradients) = gradients(&parameters, vec![()], |()| {
-            let texts = of_texts(&parameters, &texts)?;
+            let texts = of_texts(&parameters, &texts)?.index_select(&text_of, 0)?;
             Ok(loss(&of_samples(&parameters, &samples)?, &texts, parameters.get("similarity.shift")?)?)
         })?;
         if !loss.is_finite() {
@@ -69,20 +70,39 @@ pub fn train(
 }
 
 /// A batch: samples drawn with replacement, under noise of a strength of their own, and one caption for each.
-fn pairs(data: &Dataset, captions: &Captions, seed: u64, update: u64) -> Result<(Tensor, Tensor)> {
-    let stream = NoiseStream::new(seed, streams::CAPTIONS + update);
-    let mut noise = vec![0.0_f32; data.sample_size()];
-    let (mut samples, mut texts) = (Vec::with_capacity(BATCH * noise.len()), Vec::with_capacity(BATCH));
-    for row in 0..BATCH {
-        let [which, choice, strength, _] = stream.bits(row as u32, 0).map(streams::unit);
-        let sample = (which * data.len() as f64) as usize;
-        let choices = &captions.choices[sample];
-        texts.push(captions.texts[choices[(choice * choices.len() as f64) as usize] as usize].as_str());
-        stream.fill(row as u32, &mut noise);
-        let strength = (MOST_NOISE * strength) as f32;
-        samples.extend(data.sample(sample).iter().zip(&noise).map(|(x, z)| x + strength * z));
+struct Pairs {
+    /// `[batch, features]`.
+    samples: Tensor,
+    /// The shares of the distinct captions' tokens, `[captions, BUCKETS]`.
+    texts: Tensor,
+    /// Which of them is said of each sample: u32, `[batch]`.
+    text_of: Tensor,
+}
+
+impl Pairs {
+    fn of(data: &Dataset, captions: &Captions, seed: u64, update: u64) -> Result<Self> {
+        let stream = NoiseStream::new(seed, streams::CAPTIONS + update);
+        let mut noise = vec![0.0_f32; data.sample_size()];
+        let (mut samples, mut said) = (Vec::with_capacity(BATCH * noise.len()), Vec::with_capacity(BATCH));
+        for row in 0..BATCH {
+            let [which, choice, strength, _] = stream.bits(row as u32, 0).map(streams::unit);
+            let sample = (which * data.len() as f64) as usize;
+            let choices = &captions.choices[sample];
+            said.push(choices[(choice * choices.len() as f64) as usize]);
+            stream.fill(row as u32, &mut noise);
+            let strength = (MOST_NOISE * strength) as f32;
+            samples.extend(data.sample(sample).iter().zip(&noise).map(|(x, z)| x + strength * z));
+        }
+        let distinct: BTreeSet<u32> = said.iter().copied().collect();
+        let places: BTreeMap<u32, u32> = distinct.iter().copied().zip(0..).collect();
+        let text_of: Vec<u32> = said.iter().map(|text| places[text]).collect();
+        let texts: Vec<&str> = distinct.iter().map(|&text| captions.texts[text as usize].as_str()).collect();
+        Ok(Self {
+            samples: Tensor::from_vec(samples, (BATCH, noise.len()), &Device::Cpu)?,
+            texts: shares(texts.into_iter())?,
+            text_of: Tensor::from_vec(text_of, BATCH, &Device::Cpu)?,
+        })
     }
-    Ok((Tensor::from_vec(samples, (BATCH, noise.len()), &Device::Cpu)?, shares(texts.into_iter())?))
 }
 
 /// The loss of unit vectors `[batch, WIDTH]`, row `i` of one belonging to row `i` of the other.
@@ -98,7 +118,7 @@ fn loss(samples: &Tensor, texts: &Tensor, shift: &Tensor) -> Result<Tensor> {
 mod tests {
     use super::*;
 
-    fn tensor(rows: &[[f32; 2]]) -> Tensor {
+    fn tensor(rows: &[[f32; 2]; 2]) -> Tensor {
         Tensor::new(rows, &Device::Cpu).unwrap()
     }
 
