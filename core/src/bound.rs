@@ -4,6 +4,8 @@
 //! -ln p(x_0) <= prior(x_0) + sum over steps E[step term] + E[reconstruction]
 //! ```
 //!
+//! That is a loss, to be minimised: (4.17) and (4.18) print its negative, a bound to be maximised.
+//!
 //! Every part splits into coordinates, since all distributions are Gaussians with a multiple of the unit covariance. [`bits_per_dimension`]
 //! is what papers quote. [`exact`](crate::exact) denoisers reach the data's own entropy as the chain grows finer (`core/tests/bounds.rs`).
 

@@ -1,6 +1,8 @@
 //! The forward process: adding noise.
 
 use crate::error::in_range;
+use crate::prediction::Moment;
+use crate::schedule::Process;
 use crate::tensor::{CombineError, Tensor};
 use crate::{Error, NoiseLevel};
 use libm::sqrt;
@@ -44,6 +46,31 @@ impl Noising {
             return Err(Error::NotDenoising { from: to.log_snr(), to: from.log_snr() });
         }
         Ok(Self { signal, noise: sqrt(variance) })
+    }
+
+    /// One step of Euler and Maruyama along the forward SDE `dx = f x dt + g dw`, with `f = alpha' / alpha` and
+    /// `g^2 = 2 sigma sigma' - 2 f sigma^2` (Song et al. 2021), whose reverse is [`reverse_sde`](crate::solver::reverse_sde):
+    ///
+    /// ```text
+    /// x_to = (1 + f dt) x_from + g sqrt(dt) eps,      dt = to - from
+    /// ```
+    ///
+    /// Composed over ever smaller steps it is the [`jump`](Self::jump), with an error of the order of `dt`.
+    ///
+    /// # Errors
+    /// [`Error::SignalVanishes`] when there is no signal at `from`, [`Error::NotDenoising`] when `to` lies before it; the process's own.
+    pub fn euler_maruyama(process: &(impl Process + ?Sized), from: f64, to: f64) -> Result<Self, Error> {
+        let (moment, end) = (Moment::at(process, from)?, process.level(to)?);
+        let level = moment.level;
+        if to < from {
+            return Err(Error::NotDenoising { from: end.log_snr(), to: level.log_snr() });
+        }
+        if level.alpha == 0.0 {
+            return Err(Error::SignalVanishes);
+        }
+        let (span, drift) = (to - from, moment.velocity.alpha / level.alpha);
+        let diffusion = 2.0 * level.sigma * moment.wronskian() / level.alpha;
+        Ok(Self { signal: 1.0 + drift * span, noise: sqrt(diffusion.max(0.0) * span) })
     }
 
     /// This step followed by `next`, with independent noises: again one step.

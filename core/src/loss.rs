@@ -1,9 +1,39 @@
 //! Training losses: one regression under different weights.
 //!
-//! Algorithm 3.2 draws `x_0`, `t` and `eps`, forms `x_t`, and regresses the network's target. Denoising loss, noise
-//! loss, v loss, flow matching and denoising score matching differ only in the weight that each gives to the error of
-//! `x0_hat`, because every prediction is linear in it ([`prediction`](crate::prediction)). The doc tests below are the worked numbers
-//! of the texts.
+//! Algorithm 3.2 draws `x_0`, `t` and `eps`, forms `x_t`, and regresses the network's target. The losses of the texts differ only in the
+//! weight that each gives to the error of `x0_hat`, because every prediction is linear in it ([`prediction`](crate::prediction)):
+//!
+//! | loss | target | weight on `(x0_hat - x_0)^2` |
+//! |---|---|---|
+//! | denoising | `x_0` | 1 |
+//! | noise, Algorithm 1 | `eps` | `SNR = alpha^2 / sigma^2` |
+//! | v | `(alpha eps - sigma x_0) / sqrt(alpha^2 + sigma^2)` | `SNR + 1` |
+//! | flow matching | `alpha' x_0 + sigma' eps` | `((alpha sigma' - sigma alpha') / sigma)^2`, which is `1 / t^2` on straight paths |
+//! | conditional flow matching | the same, the network being told a class or an embedding as well | the same |
+//! | denoising score matching | `(alpha x_0 - x_t) / sigma^2` | `SNR / sigma^2` |
+//!
+//! ```
+//! use tweedie_core::prediction::{Moment, Prediction};
+//! use tweedie_core::schedule::Schedule;
+//! let moment = Moment::at(&Schedule::FlowMatching, 0.25)?;
+//! let (x_t, x_0, x0_hat) = (0.9, 0.5, 0.7);
+//! // An error of 0.2 in x0_hat, as each loss sees it.
+//! let loss = |prediction: Prediction| -> Result<f64, tweedie_core::Error> {
+//!     let output = prediction.from_x0(&moment)?;
+//!     let error = output.apply(x_t, x0_hat) - output.apply(x_t, x_0);
+//!     Ok(error * error / (0.2 * 0.2))
+//! };
+//! let snr = moment.level.snr();
+//! assert!((loss(Prediction::X0)? - 1.0).abs() < 1e-12);
+//! assert!((loss(Prediction::Eps)? - snr).abs() < 1e-12);
+//! assert!((loss(Prediction::V)? - (snr + 1.0)).abs() < 1e-12);
+//! assert!((loss(Prediction::Velocity)? - 1.0 / (0.25 * 0.25)).abs() < 1e-12);
+//! assert!((loss(Prediction::Score)? - snr / (0.25 * 0.25)).abs() < 1e-9);
+//! # Ok::<(), tweedie_core::Error>(())
+//! ```
+//!
+//! The doc tests below are the worked numbers of the texts; that of denoising score matching stands in
+//! [`tweedie::score`](crate::tweedie::score).
 //!
 //! Flow matching. Points -1.5, 0.3 and 2.0 with velocities `v = -x`, predicted as 1.2, -0.5 and -1.8:
 //!

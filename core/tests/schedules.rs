@@ -9,6 +9,34 @@ use tweedie_core::schedule::{Process, Schedule};
 use tweedie_core::{Error, NoiseLevel};
 
 #[test]
+fn the_forward_sde_leads_to_the_jump() {
+    let schedules = [
+        (Schedule::Trigonometric, 0.8),
+        (Schedule::VariancePreserving, 0.8),
+        (Schedule::VarianceExploding { sigma_max: 10.0 }, 2.0),
+        (Schedule::CosineSquared, 0.8),
+        (Schedule::LinearBeta { beta_min: 0.1, beta_max: 20.0 }, 0.5),
+        (Schedule::FlowMatching, 0.8),
+    ];
+    for (schedule, end) in schedules {
+        let error = |steps: usize| {
+            let time = |step: usize| end * step as f64 / steps as f64;
+            let composed = (0..steps).fold(Noising { signal: 1.0, noise: 0.0 }, |so_far, step| {
+                so_far.then(Noising::euler_maruyama(&schedule, time(step), time(step + 1)).unwrap())
+            });
+            let jump = Noising::jump(schedule.level(end).unwrap());
+            (composed.signal - jump.signal).abs() + (composed.noise - jump.noise).abs()
+        };
+        // Of first order: ten times the steps leave a tenth of the error.
+        let (coarse, fine) = (error(200), error(2000));
+        assert!(fine < 2e-3 && (8.0..12.5).contains(&(coarse / fine)), "{schedule:?}: {coarse} {fine}");
+    }
+    let flow = Schedule::FlowMatching;
+    assert_eq!(Noising::euler_maruyama(&flow, 1.0, 1.0), Err(Error::SignalVanishes));
+    assert!(matches!(Noising::euler_maruyama(&flow, 0.5, 0.4), Err(Error::NotDenoising { .. })));
+}
+
+#[test]
 fn one_step_noise_composes_to_the_jump() {
     fn law(bits: Vec<u32>) -> bool {
         let betas: Vec<f64> = bits.iter().map(|&b| between(b, 1e-6, 0.9)).collect();

@@ -2,7 +2,7 @@
 
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::network::{Inputs, Network, Weights};
+use crate::network::{Condition, Inputs, Network, Weights};
 use crate::operators::weighted_mean_squared_error;
 use crate::preset::{Preset, ProcessSettings, TimeDistribution, TrainingSettings};
 use crate::process::AnyProcess;
@@ -125,11 +125,11 @@ impl<'a> Batches<'a> {
         let (prediction, weight) = (Prediction::from(training.prediction), training.weight());
         let stream = NoiseStream::new(self.seed, streams::TRAINING + update);
         let (mut states, mut targets) = (Vec::with_capacity(count * features), Vec::with_capacity(count * features));
-        let (mut angles, mut classes, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut angles, mut told, mut weights) = (Vec::new(), Vec::new(), Vec::new());
         let mut eps = vec![0.0_f32; features];
         for row in rows {
             let sample = samples[row] as usize;
-            let [time_bits, label_bits, ..] = stream.bits(row as u32, 0);
+            let [time_bits, label_bits, choice_bits, _] = stream.bits(row as u32, 0);
             // One time in each of `batch` equal shares: less variance than independent times.
             let share = (row as f64 + streams::unit(time_bits)) / training.batch as f64;
             let moment = Moment::at(self.process, self.time(share)?)?;
@@ -144,18 +144,32 @@ impl<'a> Batches<'a> {
                 targets.push(from_x0 * x0 + from_eps * eps);
             }
             angles.push(moment.level.angle());
-            let none = self.data.classes as u32;
-            classes.push(match &self.data.labels {
-                Some(labels) if streams::unit(label_bits) >= training.label_dropout => labels[sample],
-                _ => none,
-            });
+            let is_told = streams::unit(label_bits) >= training.label_dropout;
+            told.push(is_told.then_some((sample, streams::unit(choice_bits))));
             weights.push(weight.factor(prediction, &moment)? as f32);
         }
         Ok(Batch {
-            inputs: Inputs::from_rows(states, &angles, &classes, device)?,
+            inputs: Inputs::of_conditions(states, &angles, self.condition(&told, device)?, device)?,
             target: Tensor::from_vec(targets, (count, features), device)?,
             weights: Tensor::from_vec(weights, count, device)?,
         })
+    }
+
+    /// What the network is told of samples, each with a number in (0, 1) that chooses among what describes it; nothing of the hidden ones.
+    fn condition(&self, told: &[Option<(usize, f64)>], device: &Device) -> Result<Condition, Error> {
+        let condition = match &self.data.conditions {
+            Some(conditions) => {
+                let vectors = told.iter().map(|told| told.map(|(sample, choice)| conditions.of_sample(sample, choice)));
+                Condition::of_vectors(vectors, conditions.description.width(), device)?
+            }
+            None => {
+                let none = self.data.classes as u32;
+                let class = |&(sample, _): &(usize, f64)| self.data.labels.as_ref().map(|labels| labels[sample]);
+                let classes = told.iter().map(|told| told.as_ref().and_then(class).unwrap_or(none));
+                Condition::of_classes(&classes.collect::<Vec<_>>(), device)?
+            }
+        };
+        Ok(condition)
     }
 }
 
@@ -196,7 +210,15 @@ mod tests {
     fn points(count: usize) -> Dataset {
         let samples = (0..3 * count).map(|i| (i as f32 * 0.7).sin()).collect();
         let labels = Some((0..count as u32).collect());
-        Dataset { name: "points".into(), shape: vec![3], samples, labels, classes: count, scaling: Scaling::IDENTITY }
+        Dataset {
+            name: "points".into(),
+            shape: vec![3],
+            samples,
+            labels,
+            classes: count,
+            conditions: None,
+            scaling: Scaling::IDENTITY,
+        }
     }
 
     fn preset(settings: &[&str]) -> Preset {
@@ -274,7 +296,7 @@ mod tests {
             angle_features(level(t).angle(), &mut features);
             assert_eq!(angles[row], features);
         }
-        assert_eq!(batch.inputs.class.to_vec1::<u32>().unwrap(), samples);
+        assert_eq!(batch.inputs.condition.classes().unwrap(), samples);
     }
 
     #[test]
@@ -329,7 +351,7 @@ mod tests {
         for of in [|b: &Batch| rows(&b.inputs.state), |b: &Batch| rows(&b.inputs.angle), |b: &Batch| rows(&b.target)] {
             assert_eq!(parts.iter().flat_map(of).collect::<Vec<_>>(), of(&whole));
         }
-        let classes = |b: &Batch| b.inputs.class.to_vec1::<u32>().unwrap();
+        let classes = |b: &Batch| b.inputs.condition.classes().unwrap();
         assert_eq!(parts.iter().flat_map(classes).collect::<Vec<_>>(), classes(&whole));
     }
 
@@ -342,12 +364,38 @@ mod tests {
             let mut batches = Batches::new(&data, &process, &preset).unwrap();
             let samples = batches.samples_of(0);
             let batch = batches.part(0, &samples, 0..1000, &Device::Cpu).unwrap();
-            let classes = batch.inputs.class.to_vec1::<u32>().unwrap();
+            let classes = batch.inputs.condition.classes().unwrap();
             let hidden = classes.iter().filter(|&&class| class == 1000).count() as f64 / 1000.0;
             // Three and a half standard deviations of a thousand draws.
             assert!((hidden - dropout).abs() <= 0.05 * (dropout * (1.0 - dropout) * 4.8).sqrt(), "{hidden} {dropout}");
             assert!(classes.iter().zip(&samples).all(|(class, sample)| class == sample || *class == 1000));
         }
+    }
+
+    #[test]
+    fn vectors_are_told_and_hidden_as_often_as_asked() {
+        use crate::data::Conditions;
+        use crate::data::conditions::{VectorDescription, VectorKind};
+        let mut data = points(1000);
+        let units = vec![Scaling::IDENTITY; 2];
+        let description = VectorDescription { kind: VectorKind::Text, units, examples: Vec::new(), by_class: false };
+        // Two vectors describe each sample.
+        let vectors = (0..1000).flat_map(|i| [i as f32, 1.0, i as f32, -1.0]).collect();
+        let choices = (0..1000).map(|i| vec![2 * i, 2 * i + 1]).collect();
+        data.conditions = Some(Conditions { description, vectors, choices });
+        let preset = preset(&["training.batch=1000", "training.label_dropout=0.25"]);
+        let process = AnyProcess::new(&preset.process).unwrap();
+        let mut batches = Batches::new(&data, &process, &preset).unwrap();
+        let samples = batches.samples_of(0);
+        let batch = batches.part(0, &samples, 0..1000, &Device::Cpu).unwrap();
+        let Condition::Vector(told) = batch.inputs.condition else { panic!("the samples have vectors") };
+        let told = told.to_vec2::<f32>().unwrap();
+        let count = |wanted: &dyn Fn(&[f32]) -> bool| told.iter().filter(|row| wanted(row)).count();
+        assert!(told.iter().zip(&samples).all(|(row, &sample)| row == &[0.0, 0.0, 1.0] || row[0] == sample as f32));
+        let (hidden, up) = (count(&|row| row[2] == 1.0), count(&|row| row[1] == 1.0));
+        let down = count(&|row| row[1] == -1.0);
+        assert!((200..300).contains(&hidden) && up > 300 && down > 300, "{hidden} {up} {down}");
+        assert_eq!(hidden + up + down, 1000);
     }
 
     #[test]

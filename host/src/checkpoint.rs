@@ -5,6 +5,7 @@
 //! a reader finds a whole file or none. Equal trainings leave equal bytes.
 
 use crate::atomic_file;
+use crate::data::conditions::VectorDescription;
 use crate::data::{Dataset, Scaling};
 use crate::distill::settings::Method;
 use crate::error::Error;
@@ -37,8 +38,14 @@ pub struct Description {
     pub data: String,
     /// Shape of one sample.
     pub shape: Vec<usize>,
-    /// Number of classes; 0 without.
+    /// Number of classes; 0 without, or where the network is told vectors.
     pub classes: usize,
+    /// What each class stands for, where it is a frozen vector ([`freeze`](crate::condition::freeze)); else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+    /// The vectors that the network is told instead of a class, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<VectorDescription>,
     /// From the network's range to the data's units: `offset + scale * value`.
     pub offset: f32,
     /// See `offset`.
@@ -60,7 +67,9 @@ impl Description {
             preset: preset.to_toml()?,
             data: data.name.clone(),
             shape: data.shape.clone(),
-            classes: data.classes,
+            classes: if data.conditions.is_some() { 0 } else { data.classes },
+            class_names: Vec::new(),
+            vectors: data.conditions.as_ref().map(|conditions| conditions.description.clone()),
             offset: data.scaling.offset,
             scale: data.scaling.scale,
             distilled: None,
@@ -70,6 +79,11 @@ impl Description {
     /// The number of values in a sample.
     pub fn features(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// In how many numbers the network is told of a sample: classes, as one-hot vectors, or the numbers in a vector.
+    pub fn condition_width(&self) -> usize {
+        self.vectors.as_ref().map_or(self.classes, VectorDescription::width)
     }
 }
 
@@ -102,7 +116,7 @@ impl Model {
         if !sizes_fit {
             return Err(damaged(path, "the shape of its samples makes no sense"));
         }
-        let network = preset.network.build(&description.shape, description.classes)?;
+        let network = preset.network.build(&description.shape, description.condition_width())?;
         let mut entries = Vec::new();
         for (name, shape) in network.weights() {
             entries.push((name.clone(), file.tensor(path, &name, &shape, device)?));
@@ -121,6 +135,7 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] that names what the student was taught.
     pub fn accepts(&self, settings: &SamplingSettings) -> Result<(), Error> {
+        self.knows_classes()?;
         let Some(method) = self.description.distilled else { return Ok(()) };
         let own = &self.preset.sampling;
         let step = |settings: &SamplingSettings| (settings.solver, settings.eta.to_bits(), settings.clip);
@@ -138,6 +153,17 @@ impl Model {
             )));
         }
         Ok(())
+    }
+
+    /// Whether the network is told classes, not vectors, which [`freeze`](crate::condition::freeze) turns into classes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for vectors.
+    pub fn knows_classes(&self) -> Result<(), Error> {
+        match self.description.vectors {
+            None => Ok(()),
+            Some(_) => Err(Error::Argument("this model is told vectors: freeze those that are asked for".to_owned())),
+        }
     }
 
     /// The number of weights.

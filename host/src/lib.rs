@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`data`], [`inspect`] | what is learnt, and what can be said of it beforehand |
 //! | [`preset`], [`process`] | how: every setting, and the noise process it names |
+//! | [`condition`], [`text`] | what a network is told of a sample: classes, vectors, captions |
 //! | [`network`], [`operators`] | what learns, and the fused operators it is made of |
 //! | [`batch`], [`optimiser`], [`mod@train`] | Algorithm 3.2: what an update sees, and what it does |
 //! | [`mixture`] | a model without a network: low-rank Gaussians, fitted by expectation maximisation |
@@ -23,6 +24,7 @@ pub mod batch;
 pub mod chamfer;
 pub mod checkpoint;
 pub mod cli;
+pub mod condition;
 pub mod data;
 pub mod device;
 pub mod distill;
@@ -49,6 +51,7 @@ pub mod solver;
 pub mod streams;
 pub mod study;
 pub mod tensor;
+pub mod text;
 pub mod train;
 
 pub use error::Error;

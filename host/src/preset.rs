@@ -2,7 +2,8 @@
 //!
 //! `host/presets/digits.toml` documents every key; a key left out of a user's file keeps the value given there.
 
-use crate::data::{self, DataError, Dataset};
+use crate::condition::Source;
+use crate::data::{self, Conditions, DataError, Dataset};
 use crate::error::{Error, did_you_mean};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
@@ -12,12 +13,13 @@ use tweedie_core::loss::Weight;
 use tweedie_core::prediction::Prediction;
 
 /// The presets that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 6] = [
+pub const BUILT_IN: [(&str, &str); 7] = [
     ("digits", include_str!("../presets/digits.toml")),
     ("mnist", include_str!("../presets/mnist.toml")),
     ("images", include_str!("../presets/images.toml")),
     ("digits-mixture", include_str!("../presets/digits-mixture.toml")),
     ("digits-mixture-denoising", include_str!("../presets/digits-mixture-denoising.toml")),
+    ("digits-text", include_str!("../presets/digits-text.toml")),
     ("cow", include_str!("../presets/cow.toml")),
 ];
 
@@ -47,12 +49,14 @@ pub struct DataSettings {
     pub window: usize,
     /// Numbers from one window's beginning to the next one's.
     pub stride: usize,
+    /// What the network is told of each sample, as [`Source`] reads it.
+    pub conditions: String,
 }
 
 impl DataSettings {
     /// A source whose rows are samples already.
     pub fn samples_of(source: &str) -> Self {
-        Self { source: source.to_owned(), window: 0, stride: 1 }
+        Self { source: source.to_owned(), window: 0, stride: 1, conditions: Source::CLASS.to_owned() }
     }
 
     /// The same with an absolute path for a file or folder that is there, so that it is found from anywhere.
@@ -63,13 +67,37 @@ impl DataSettings {
         Self { source, ..self.clone() }
     }
 
-    /// The samples: those of the source, or [windows](data::windows) of it.
+    /// The samples: those of the source, or [windows](data::windows) of it, with vectors where [`conditions`](Self::conditions) names some.
+    /// Captions become vectors by [`text::describe`](crate::text::describe) only.
     ///
     /// # Errors
-    /// As of [`data::load`] and [`data::windows`].
+    /// As of [`data::load`], [`data::windows`] and [`Conditions::read`].
     pub fn load(&self) -> Result<Dataset, DataError> {
-        let data = data::load(&self.source)?;
-        if self.window == 0 { Ok(data) } else { data::windows(data, self.window, self.stride) }
+        let mut data = data::load(&self.source)?;
+        if self.window > 0 {
+            data = data::windows(data, self.window, self.stride)?;
+        }
+        match self.conditions_source()? {
+            Source::Class | Source::Templates | Source::Captions(_) => {}
+            Source::None => (data.labels, data.classes) = (None, 0),
+            Source::Vectors(file) => data.conditions = Some(Conditions::read(&file, &data)?),
+        }
+        Ok(data)
+    }
+
+    /// Where conditions come from.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownConditions`].
+    pub fn conditions_source(&self) -> Result<Source, DataError> {
+        Source::of(&self.conditions, &self.source)
+    }
+
+    /// The same data without vectors or captions, as whoever judges samples sees them.
+    pub fn of_classes(&self) -> Self {
+        let is_none = self.conditions == Source::NONE;
+        let conditions = if is_none { Source::NONE } else { Source::CLASS }.to_owned();
+        Self { conditions, ..self.clone() }
     }
 }
 

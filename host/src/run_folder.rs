@@ -129,6 +129,16 @@ impl RunFolder {
         Err(Error::NoRun { folder: path.to_owned(), reason: reason.to_owned() })
     }
 
+    /// The text encoder of a model that is told captions.
+    pub fn text(&self) -> PathBuf {
+        Self::text_in(&self.path)
+    }
+
+    /// The same in a run folder that is not held.
+    pub fn text_in(path: &Path) -> PathBuf {
+        path.join("text.safetensors")
+    }
+
     /// What training resumes from.
     pub fn state(&self) -> PathBuf {
         self.path.join("state.safetensors")

@@ -113,6 +113,7 @@ pub fn sample_scheduled(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
+    model.knows_classes()?;
     if model.description.distilled.is_some() {
         let reason = "a student was taught steps of its own, and follows no scheduler; sample its teacher";
         return Err(Error::Argument(reason.to_owned()));

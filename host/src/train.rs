@@ -282,6 +282,10 @@ impl<'a> Regression<'a> {
             let reason = "network.end_level = true is for students of average velocity: make one with cargo xtask distill RUN --method average-velocity";
             return Err(Error::Argument(reason.to_owned()));
         }
+        if data.conditions.is_none() && preset.data.conditions_source()?.is_text() {
+            let reason = "captions must become vectors first: train this preset by cargo xtask train";
+            return Err(Error::Argument(reason.to_owned()));
+        }
         Ok(Self { batches: Batches::new(data, process, preset)?, samples: Vec::new() })
     }
 }
@@ -321,7 +325,7 @@ fn learner(preset: &Preset, description: &Description) -> Result<Box<dyn Network
 }
 
 fn build(preset: &Preset, description: &Description) -> Result<Box<dyn Network>, Error> {
-    preset.network.build(&description.shape, description.classes)
+    preset.network.build(&description.shape, description.condition_width())
 }
 
 /// The loss of a batch and its gradient by every weight, in their order. Each part of the batch is computed on one thread;
@@ -385,6 +389,14 @@ pub(crate) fn fingerprint(data: &Dataset) -> String {
     }
     for label in data.labels.iter().flatten() {
         hash.update(label.to_le_bytes());
+    }
+    if let Some(conditions) = &data.conditions {
+        for value in &conditions.vectors {
+            hash.update(value.to_le_bytes());
+        }
+        for row in conditions.choices.iter().flat_map(|choices| choices.iter().chain([&u32::MAX])) {
+            hash.update(row.to_le_bytes());
+        }
     }
     hexadecimal(&hash.finalize())
 }

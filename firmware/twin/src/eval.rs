@@ -10,11 +10,11 @@ use tweedie_core::artifact::Artifact;
 use tweedie_firmware::Model;
 use tweedie_host::checkpoint;
 use tweedie_host::cli::eval::{Options, Prepared, Progress, gallery, leave};
+use tweedie_host::condition::Asked;
 use tweedie_host::export::origin::may_come_of;
 use tweedie_host::judge::evaluation::{Evaluation, Quantisation, Stated, Subject, SubjectKind, VERSION};
 use tweedie_host::judge::series::Series;
 use tweedie_host::preset::{DataSettings, SamplingSettings};
-use tweedie_host::run_folder::RunFolder;
 use tweedie_host::sample::sample;
 
 /// Judge an artifact: its samples, drawn on this machine with the bits of a microcontroller.
@@ -101,7 +101,7 @@ fn float_model(
     file: &Path,
     artifact: &Artifact<'_>,
 ) -> Result<(checkpoint::Model, SamplingSettings), Error> {
-    let model = checkpoint::Model::load(&RunFolder::trained_model(run)?, &Device::Cpu)?;
+    let model = Asked::load_for_judging(run, &Device::Cpu)?;
     let own = &model.preset.sampling;
     // As the preset says, or exported with another number of steps.
     for steps in [own.steps, artifact.plan().len()] {

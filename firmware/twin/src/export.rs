@@ -10,10 +10,10 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use tweedie_firmware::Model;
 use tweedie_host::checkpoint;
+use tweedie_host::condition::Asked;
 use tweedie_host::data::Dataset;
 use tweedie_host::export::{Export, export};
 use tweedie_host::preset::{DataSettings, SamplingSettings, SolverName, SpacingName};
-use tweedie_host::run_folder::RunFolder;
 use tweedie_host::{atomic_file, sample};
 
 /// Turn a trained model into an artifact for microcontrollers.
@@ -26,10 +26,14 @@ use tweedie_host::{atomic_file, sample};
 Examples:
   cargo xtask export runs/digits -o digits.tweedie             as the preset samples
   cargo xtask export runs/digits --steps 10 -o fast.tweedie    half the steps, half the time
-  cargo xtask export runs/digits --solver ddpm --steps 50 -o ancestral.tweedie")]
+  cargo xtask export runs/digits --solver ddpm --steps 50 -o ancestral.tweedie
+  cargo xtask export runs/digits-text --prompt seven --prompt 'an odd number' -o two.tweedie
+                                                               prompts become classes 0, 1, ...")]
 pub struct Arguments {
     /// A run folder, as `train` leaves it
     run: PathBuf,
+    #[command(flatten)]
+    asked: Asked,
     /// ddim, ddpm, euler, euler-a, heun, flow-euler, flow-heun, reverse-sde, dpm++2m, dpm++2m-heun, dpm++2m-sde, dpm++3m, dpm++2s, dpm++sde, dpm2m, deis,
     /// unipc, lms, pndm, ipndm or consistency [default: the preset's]
     #[arg(long, value_name = "NAME")]
@@ -65,7 +69,7 @@ const COMPARED: usize = 200;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let model = checkpoint::Model::load(&RunFolder::trained_model(&arguments.run)?, &Device::Cpu)?;
+    let model = arguments.asked.load(&arguments.run, &Device::Cpu)?;
     let settings = arguments.settings(&model.preset.sampling);
     let (data, note) = arguments.data(&model)?;
     progress("calibrating and quantising …");
@@ -153,22 +157,26 @@ impl Arguments {
 
     /// The data to calibrate on; those of the training may have gone since, and a note then says so.
     fn data(&self, model: &checkpoint::Model) -> Result<(Option<Dataset>, Option<String>), Error> {
+        let own = model.preset.data.of_classes();
         if let Some(source) = &self.data {
-            let settings = DataSettings { source: source.clone(), ..model.preset.data.clone() };
+            let settings = DataSettings { source: source.clone(), ..own };
             let data = settings.load().map_err(tweedie_host::Error::from)?;
             return Ok((Some(data), None));
         }
         let fits = |data: &Dataset| {
             data.shape == model.description.shape && data.classes == model.description.classes && !data.is_empty()
         };
-        let reason = match model.preset.data.load() {
+        let alone = "calibrated along the sampler's trajectories alone, since";
+        if !self.asked.is_empty() {
+            return Ok((None, Some(format!("{alone} the classes are those asked for, not the data's"))));
+        }
+        let reason = match own.load() {
             Ok(data) if fits(&data) => return Ok((Some(data), None)),
+            Ok(data) if data.classes == 0 && model.description.classes > 0 => "they have no classes".to_owned(),
             Ok(_) => format!("{} has changed since the training", model.preset.data.source),
             Err(error) => error.to_string(),
         };
-        let note =
-            format!("calibrated along the sampler's trajectories alone, since the training's data are gone: {reason}");
-        Ok((None, Some(note)))
+        Ok((None, Some(format!("{alone} the training's data do not serve: {reason}"))))
     }
 }
 

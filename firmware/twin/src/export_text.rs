@@ -73,6 +73,9 @@ fn write_report(
         comparison.samples, comparison.mean_difference, comparison.largest_difference
     )?;
     writeln!(text, "no accumulator can overflow: the fullest keeps {:.0} % of its range\n", room(report.least_margin))?;
+    for (class, name) in report.class_names.iter().enumerate() {
+        writeln!(text, "--class {class}: {name}")?;
+    }
     writeln!(text, "next: cargo xtask sample {}", file.display())
 }
 

@@ -130,3 +130,34 @@ fn what_is_wrong_is_said_in_one_sentence() {
         assert!(sentence.lines().count() == 1 && output.stdout.is_empty(), "{line}: {sentence}");
     }
 }
+
+#[test]
+fn vectors_are_exported_as_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    untrained::save(&untrained::told(2), &folder.path().join("told"));
+    let exported =
+        twin(folder.path(), "export told --condition 0.5,-1 --condition -2,3 --condition 0,0 -o told.tweedie");
+    let text = String::from_utf8(exported.stdout).unwrap();
+    assert!(exported.status.success() && text.contains("--class 1: -2, 3\n"), "{text}");
+    let sampled = twin(folder.path(), "sample told.tweedie --count 6 --json");
+    assert!(sampled.status.success(), "{sampled:?}");
+    // Each class is another picture of the same noise.
+    let picture = |class: &str| {
+        let line = format!("sample told.tweedie --class {class} --count 1 --out one --json");
+        assert!(twin(folder.path(), &line).status.success());
+        std::fs::read(folder.path().join("one/samples.raw.npy")).unwrap()
+    };
+    assert!(picture("0") != picture("1") && picture("1") != picture("2"));
+    let examples = twin(folder.path(), "export told --json");
+    let report: serde_json::Value = serde_json::from_slice(&examples.stdout).unwrap();
+    assert_eq!(report["report"]["class_names"], serde_json::json!(["1, 1"]), "{report}");
+    for (line, part) in [
+        ("export told --condition 1", "1 numbers, where the model is told 2"),
+        ("export told --prompt seven", "--condition"),
+        ("sample told.tweedie --class 3", "the classes 0 to 2"),
+    ] {
+        let output = twin(folder.path(), line);
+        let sentence = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && sentence.contains(part), "{line}: {sentence}");
+    }
+}

@@ -4,6 +4,7 @@ use super::fit::conclude;
 use super::positive;
 use super::trainer::Trainer;
 use crate::checkpoint::Model;
+use crate::condition::Asked;
 use crate::device::DeviceName;
 use crate::distill::Rules;
 use crate::distill::settings::{DistillationConfig, DistillationSettings, Method};
@@ -78,7 +79,8 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let device = arguments.device.open()?;
-    let teacher = Model::load(&RunFolder::trained_model(&arguments.teacher)?, &device)?;
+    // Of a teacher that is told vectors the student learns its examples, as classes.
+    let teacher = Asked::default().load(&arguments.teacher, &device)?;
     let path = arguments.teacher.canonicalize().map_err(Error::file(&arguments.teacher, "find it"))?;
     if teacher.preset.network.end_level || teacher.description.distilled.is_some() {
         let reason = "this run is itself a student: its few steps have nothing to teach; name the teacher's run";
@@ -94,8 +96,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         None => config,
     };
     let process = AnyProcess::new(&teacher.preset.process)?;
-    let data = teacher.preset.data.load()?;
-    if data.shape != teacher.description.shape || data.classes != teacher.description.classes {
+    let data = teacher.preset.data.of_classes().load()?;
+    if data.classes == 0 && !teacher.description.class_names.is_empty() && config.settings.method.learns_from_data() {
+        let reason =
+            "the teacher's data have no classes, as this method needs; distil by trajectory or average-velocity";
+        return Err(Error::Argument(reason.to_owned()));
+    }
+    let same_classes = data.classes == teacher.description.classes || !teacher.description.class_names.is_empty();
+    if data.shape != teacher.description.shape || !same_classes {
         let reason = "the data that this model was trained on have another shape or other classes now; restore them";
         return Err(Error::NoRun { folder: arguments.teacher.clone(), reason: reason.to_owned() });
     }

@@ -3,7 +3,7 @@
 use super::preview;
 use super::trainer::Trainer;
 use crate::chamfer::Straying;
-use crate::checkpoint::Model;
+use crate::condition::Asked;
 use crate::data::mesh;
 use crate::error::Error;
 use crate::picture::{Depiction, loss_plot};
@@ -33,7 +33,7 @@ pub fn conclude(
     let metrics = folder.read_metrics(preset.training.steps)?;
     let seconds = metrics.last().map_or(0.0, |m| m.seconds);
     draw_loss(folder, preset, &metrics)?;
-    let model = Model::load(&folder.model(), device)?;
+    let model = Asked::default().load(folder.path(), device)?;
     let depiction = Depiction::of(&model.description.shape);
     let classes = classes_in_turn(depiction.good_count(model.description.classes), model.description.classes);
     let drawing = Instant::now();
@@ -67,7 +67,12 @@ pub fn conclude(
                 straying.ratio()
             );
         }
-        let class = if model.description.classes > 3 { " --class 3 --count 16" } else { "" };
+        preview::legend(&model.description.class_names);
+        let class = match model.description.class_names.get(3) {
+            Some(prompt) if folder.text().is_file() => format!(" --prompt {prompt:?}"),
+            _ if model.description.classes > 3 => " --class 3 --count 16".to_owned(),
+            _ => String::new(),
+        };
         crate::say!("next: cargo xtask sample {}{class}", folder.path().display());
     }
     Ok(())

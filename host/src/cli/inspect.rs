@@ -43,9 +43,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let size = |number: Option<u64>, unless: usize| number.map_or(unless, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let source = DataSettings {
-        source: arguments.data.clone(),
         window: size(arguments.window, 0),
         stride: size(arguments.stride, 1),
+        ..DataSettings::samples_of(&arguments.data)
     };
     let data = source.load()?;
     let inspection = Inspection::of(&data, &source.found())?;

@@ -46,3 +46,10 @@ fn columns(style: Style, width: usize) -> usize {
 pub fn labels<C: ToString>(classes: impl IntoIterator<Item = Option<C>>, count: usize) -> Vec<String> {
     classes.into_iter().take(count).map(|class| class.map(|c| c.to_string()).unwrap_or_default()).collect()
 }
+
+/// Which number stands for what, where classes are frozen prompts or vectors.
+pub fn legend(names: &[String]) {
+    for (class, name) in names.iter().enumerate() {
+        crate::say!("{class:>3}: {name}");
+    }
+}

@@ -2,13 +2,12 @@
 
 use super::{positive, preview};
 use crate::atomic_file;
-use crate::checkpoint::Model;
+use crate::condition::Asked;
 use crate::device::DeviceName;
 use crate::error::Error;
 use crate::npy;
 use crate::picture::{Depiction, animation};
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
-use crate::run_folder::RunFolder;
 use crate::sample::{classes_in_turn, sample, sample_scheduled, trajectory};
 use crate::say::counted;
 use crate::scheduler_config::SchedulerConfig;
@@ -20,7 +19,7 @@ use std::time::Instant;
 ///
 /// The same seed gives the same samples: sample i depends on the seed, its class and i alone, not on how many are drawn. Files are
 /// left in RUN/samples (or --out): samples.png, samples.npy (f32, [n, ...], in the data's units: images in [-1, 1]), labels.npy
-/// (i64, [n], when there are classes), samples.json (the settings), and scheduler_config.json where diffusers has the same sampler.
+/// (i64, [n], when there are classes; of prompts their place on the command line, from 0), samples.json (the settings), and scheduler_config.json where diffusers has the same sampler.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -30,17 +29,22 @@ Examples:
   cargo xtask sample runs/digits --solver unipc --steps 10 --spacing soft-log-snr
                                                            a solver of higher order, in few evaluations
   cargo xtask sample runs/digits --guidance 2              exaggerate the class
+  cargo xtask sample runs/digits-text --prompt 'a handwritten seven'
+                                                           what the words say; several prompts are drawn in turn
+  cargo xtask sample runs/faces --condition 0.5,-1         for numbers, in the units of the training's conditions
   cargo xtask sample runs/cow --animate cow.png            watch the points gather")]
 pub struct Arguments {
     /// A run folder, as `train` leaves it; or the file of an artifact, as `export` does (see sample FILE --help)
     #[arg(value_name = "RUN|FILE")]
     run: PathBuf,
-    /// How many samples [default: 16 of one class, else 10 of each; 4096 points]
+    /// How many samples [default: 16 of one class or prompt, else 10 of each; 4096 points]
     #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     count: Option<u64>,
     /// Only this class [default: all in turn]
     #[arg(long, value_name = "C")]
     class: Option<u32>,
+    #[command(flatten)]
+    asked: Asked,
     /// ddim, ddpm, euler, euler-a, heun, flow-euler, flow-heun, reverse-sde, dpm++2m, dpm++2m-heun, dpm++2m-sde, dpm++3m, dpm++2s, dpm++sde, dpm2m, deis,
     /// unipc, lms, pndm, ipndm or consistency [default: the preset's]
     #[arg(long, value_name = "NAME")]
@@ -89,7 +93,7 @@ const MOST: u64 = 10_000_000;
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let device = arguments.device.open()?;
-    let model = Model::load(&RunFolder::trained_model(&arguments.run)?, &device)?;
+    let model = arguments.asked.load(&arguments.run, &device)?;
     let depiction = Depiction::of(&model.description.shape);
     let classes = arguments.classes(model.description.classes as u32, depiction)?;
     let settings = arguments.settings(&model.preset.sampling);
@@ -130,7 +134,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let summary = serde_json::json!({
         "run": arguments.run, "count": classes.len(), "class": arguments.class, "seed": arguments.seed,
-        "sampling": settings, "scheduler": arguments.scheduler, "seconds": seconds,
+        "class_names": model.description.class_names, "sampling": settings, "scheduler": arguments.scheduler, "seconds": seconds,
     });
     let file = out.join("samples.json");
     atomic_file::write(&file, format!("{summary:#}\n").as_bytes()).map_err(Error::Write)?;
@@ -148,6 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         let labelled = model.description.classes > 0;
         let labels = preview::labels(classes.iter().map(|class| labelled.then_some(class)), 40);
         preview::print(&model.description.shape, &samples, &labels);
+        preview::legend(&model.description.class_names);
         let (count, steps) = (classes.len(), counted(settings.steps, "step"));
         crate::say!(
             "\ndrew {count} samples in {steps} each, {seconds:.2} s; see {}",
@@ -165,6 +170,7 @@ impl Arguments {
             }
             (Some(count), _) => count as u32,
             (None, Some(_)) => 16,
+            (None, None) if classes == 1 => 16,
             (None, None) => depiction.good_count(classes as usize) as u32,
         };
         match self.class {

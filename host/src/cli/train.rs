@@ -3,6 +3,7 @@
 use super::fit::conclude;
 use super::positive;
 use super::trainer::Trainer;
+use crate::condition::Source;
 use crate::data::Dataset;
 use crate::device::DeviceName;
 use crate::distill::settings::DistillationConfig;
@@ -10,8 +11,10 @@ use crate::error::Error;
 use crate::preset::Preset;
 use crate::process::AnyProcess;
 use crate::run_folder::RunFolder;
+use crate::text;
 use clap::Args;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Train a diffusion model.
 ///
@@ -27,15 +30,18 @@ Examples:
   cargo xtask train cow                                    points inside the embedded cow: a solid drawn from noise
   cargo xtask train cow --data mesh.off                    points inside your own solid
   cargo xtask train --data heart.csv --window 128 --stride 8   windows of one long series
+  cargo xtask train digits-text                            the digits by what is said of them, to be drawn by a prompt
+  cargo xtask train --data faces.npy --conditions pose.npy told a row of numbers for each sample instead of its class
   cargo xtask train my.toml --set training.batch=128       your own preset, one value changed
   cargo xtask train --resume                               go on after an interruption
 
 Data: `digits` or `cow` (embedded); a folder of IDX files, gzipped or not (train-images-idx3-ubyte, train-labels-idx1-ubyte); a .npy array
 [n, ...] with an optional labels.npy of whole numbers beside it; a .csv table, one sample a row, whose column `label`, `class` or
 `target` is the class; a closed mesh (.off, .obj, .ply), whose inside is filled with points. Bytes are mapped from 0..255 to [-1, 1]; other numbers beyond [-1, 1] from their range, and samples back to it.
+With captions.txt (a line for each sample) or conditions.npy ([n, c]) beside the data, or named by --conditions, the network is told those.
 Every setting, with a comment each, stands in host/presets/digits.toml: copy it and pass the copy's path.")]
 pub struct Arguments {
-    /// A built-in preset (digits, digits-mixture, digits-mixture-denoising, cow) or the path of a TOML file
+    /// A built-in preset (digits, digits-mixture, digits-mixture-denoising, digits-text, mnist, images, cow) or the path of a TOML file
     #[arg(default_value = "digits")]
     preset: String,
     /// Train on these data instead of the preset's
@@ -47,6 +53,10 @@ pub struct Arguments {
     /// Numbers from one window's beginning to the next one's (data.stride)
     #[arg(long, value_name = "S", value_parser = positive::<u64>)]
     stride: Option<u64>,
+    /// What the network is told of a sample: class, none, captions (made up from digits' labels), a .txt with a caption a line, or an .npy
+    /// [n, c] (data.conditions)
+    #[arg(long, value_name = "WHAT|FILE")]
+    conditions: Option<String>,
     /// cpu, cuda or metal (cuda:1 for the second GPU)
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
@@ -81,15 +91,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     } else if !RunFolder::is_vacant(&out)? {
         return Err(Error::RunExists(out));
     }
-    let data = preset.data.load()?;
+    let mut data = preset.data.load()?;
     let process = AnyProcess::new(&preset.process)?;
-    let mut trainer = Trainer::new(&preset, &data, &process, &device, resumed.as_ref())?;
     // Sampling settings are tried before the time is spent.
     crate::sample::check(&preset, &process, &preset.sampling)?;
+    let encoder = describe(&mut data, &preset, resumed.as_ref())?;
+    let mut trainer = Trainer::new(&preset, &data, &process, &device, resumed.as_ref())?;
     let folder = match resumed {
         Some(folder) => folder,
         None => RunFolder::create(&out, &preset.to_toml()?)?,
     };
+    if let Some(encoder) = encoder {
+        encoder.save(&folder.text())?;
+    }
 
     eprintln!("{}", introduction(&data, &trainer, &folder));
     conclude(&mut trainer, &folder, &preset, &device, arguments.json)
@@ -100,6 +114,7 @@ impl Arguments {
         let mut overrides = self.set.clone();
         overrides.extend(self.steps.map(|steps| format!("training.steps={steps}")));
         overrides.extend(self.seed.map(|seed| format!("training.seed={seed}")));
+        overrides.extend(self.conditions.as_ref().map(|source| format!("data.conditions={source}")));
         overrides.extend(self.window.map(|window| format!("data.window={window}")));
         overrides.extend(self.stride.map(|stride| format!("data.stride={stride}")));
         let mut preset = Preset::load(&self.preset, &overrides)?;
@@ -111,6 +126,10 @@ impl Arguments {
         }
         // So that the run can be resumed from anywhere.
         preset.data = preset.data.found();
+        if let Some(file) = preset.data.conditions_source()?.file() {
+            let path = file.canonicalize().map_err(Error::file(file, "find it"))?;
+            preset.data.conditions = path.display().to_string();
+        }
         Ok(preset)
     }
 
@@ -134,7 +153,7 @@ impl Arguments {
         }
         let begun = Preset::parse(&config.display().to_string(), &text, &[])?;
         let says_nothing = self.set.is_empty() && self.steps.is_none() && self.seed.is_none();
-        let says_nothing = says_nothing && self.window.is_none() && self.stride.is_none();
+        let says_nothing = says_nothing && self.window.is_none() && self.stride.is_none() && self.conditions.is_none();
         let is_plain = says_nothing && self.data.is_none() && self.preset == "digits";
         if is_plain || asked == begun {
             return Ok(begun);
@@ -144,8 +163,30 @@ impl Arguments {
     }
 }
 
+/// The data's captions become vectors, if there are any, by the run's text encoder or by one that is trained now.
+fn describe(data: &mut Dataset, preset: &Preset, resumed: Option<&RunFolder>) -> Result<Option<text::Encoder>, Error> {
+    let stored = resumed.map(RunFolder::text);
+    let (begun, mut updates) = (Instant::now(), 0);
+    let encoder = text::describe(data, preset, stored.as_deref(), |update| updates = update)?;
+    let Some(encoder) = encoder.as_ref().filter(|_| updates > 0) else { return Ok(encoder) };
+    let retrieval = match (preset.data.conditions_source()?, &data.labels) {
+        (Source::Templates, Some(labels)) => {
+            let found = text::Retrieval::of(encoder, &data.samples, labels, &text::captions::held_out())?;
+            format!(
+                "; of captions that it has not seen, {:.1} % find a sample of their class, and {:.1} % of the samples such a caption",
+                100.0 * found.samples_of_texts,
+                100.0 * found.texts_of_samples
+            )
+        }
+        _ => String::new(),
+    };
+    eprintln!("text encoder: {updates} steps in {:.1} s{retrieval}", begun.elapsed().as_secs_f64());
+    Ok(Some(encoder.clone()))
+}
+
 fn introduction(data: &Dataset, trainer: &Trainer<'_>, folder: &RunFolder) -> String {
     let classes = match data.classes {
+        _ if data.conditions.is_some() => format!("with {} numbers each to be told of", data.condition_width()),
         0 => "without classes".to_owned(),
         classes => format!("in {classes} classes"),
     };

@@ -37,6 +37,10 @@ impl<'a> Trainer<'a> {
         resumed: Option<&RunFolder>,
     ) -> Result<Self, Error> {
         match preset.training.method {
+            _ if preset.network.kind == NetworkKind::Mixture && data.conditions.is_some() => {
+                let reason = "a mixture knows classes alone; train it with --conditions class or none";
+                Err(Error::Argument(reason.to_owned()))
+            }
             TrainingMethod::Em => {
                 Ok(Self::Expectations { fit: Fit::begin(data, &preset.network, preset.training.seed)?, preset, data })
             }

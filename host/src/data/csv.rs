@@ -51,7 +51,7 @@ pub(super) fn dataset(name: String, file: &Path, text: &[u8]) -> Result<Dataset,
         Some((labels, classes)) => (Some(labels), classes),
         None => (None, 0),
     };
-    Ok(Dataset { name, shape: vec![width], samples, labels, classes, scaling })
+    Ok(Dataset { name, shape: vec![width], samples, labels, classes, conditions: None, scaling })
 }
 
 /// The numbers of a table. Cells may be NaN or infinite: what they are for decides whether that is a fault.

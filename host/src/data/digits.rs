@@ -76,6 +76,7 @@ fn rows(wanted: Range<usize>) -> Result<Dataset, DataError> {
         samples,
         labels: Some(labels),
         classes,
+        conditions: None,
         scaling: Scaling::IDENTITY,
     })
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::conditions::MAX_WIDTH;
 use super::labels::MAX_CLASSES;
 
 /// Where in a file a faulty value stands.
@@ -226,6 +227,34 @@ pub enum DataError {
     /// A solid so far from the origin that little of the network's range would be left for it.
     #[error("{}: the mesh is {size} long, and its coordinates go from {min} to {max}; move it nearer to the origin", file.display())]
     OffCentre { file: PathBuf, size: f64, min: f64, max: f64 },
+
+    /// As many conditions or captions as samples are needed.
+    #[error("{}: holds {rows} rows for the {samples} samples of {name}", file.display())]
+    ConditionCount { file: PathBuf, rows: usize, name: String, samples: usize },
+
+    /// Vectors that are no table.
+    #[error("{}: conditions of shape {shape:?}; an array [n, c] is needed, a row of 1 to {MAX_WIDTH} numbers for each sample", file.display())]
+    ConditionShape { file: PathBuf, shape: Vec<usize> },
+
+    /// Conditions that are neither named nor a known file.
+    #[error(
+        "data.conditions = {value}: there are auto, class, none, captions, and files: an .npy array or a .txt of captions"
+    )]
+    UnknownConditions { value: String },
+
+    /// Captions are made for digits alone.
+    #[error(
+        "{name}: captions are made up for the ten classes of digits, and there are {classes} here; write a .txt with a caption a line"
+    )]
+    NoTemplates { name: String, classes: usize },
+
+    /// A caption without a word.
+    #[error("{}: line {line} (counted from 1) holds no word", file.display())]
+    EmptyCaption { file: PathBuf, line: usize },
+
+    /// A file that is no text.
+    #[error("{}: it is no text in UTF-8", file.display())]
+    NotText { file: PathBuf },
 
     /// Data that are no single series of numbers, cut into windows.
     #[error(

@@ -43,7 +43,8 @@ fn first_of(folder: &Path, stem: &str, kind: &str) -> Option<PathBuf> {
 /// Samples of the shape that the header gives, pixels as `v / 127.5 - 1`, with the labels beside the file if any.
 pub(super) fn dataset(name: String, file: &Path) -> Result<Dataset, DataError> {
     let (shape, samples) = images(file, &read_file(file)?)?;
-    let mut data = Dataset { name, shape, samples, labels: None, classes: 0, scaling: Scaling::IDENTITY };
+    let mut data =
+        Dataset { name, shape, samples, labels: None, classes: 0, conditions: None, scaling: Scaling::IDENTITY };
     if let Some(labels_file) = labels_beside(file) {
         let (labels, classes) = labels(&labels_file, &read_file(&labels_file)?)?;
         super::same_count(&labels_file, labels.len(), file, data.len())?;

@@ -16,6 +16,7 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 
+pub mod conditions;
 mod csv;
 mod digits;
 mod error;
@@ -32,6 +33,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use conditions::Conditions;
 pub use error::{DataError, Place};
 pub use labels::MAX_CLASSES;
 pub use levels::DataLevels;
@@ -60,6 +62,8 @@ pub struct Dataset {
     pub labels: Option<Vec<u32>>,
     /// The number of classes, at most [`MAX_CLASSES`]; 0 without labels.
     pub classes: usize,
+    /// What a network is told of each of the `n` samples instead of its class, if it is.
+    pub conditions: Option<Conditions>,
     /// The way back to the file's own units.
     pub scaling: Scaling,
 }
@@ -69,6 +73,11 @@ impl Dataset {
     pub fn len(&self) -> usize {
         // A sample size of 0 is a fault that `validate` reports; here it must not divide.
         self.samples.len().checked_div(self.sample_size()).unwrap_or(0)
+    }
+
+    /// In how many numbers a network is told of a sample: its classes, as one-hot vectors, or the numbers in a vector.
+    pub fn condition_width(&self) -> usize {
+        self.conditions.as_ref().map_or(self.classes, |conditions| conditions.description.width())
     }
 
     /// Whether there are no samples. No data set that [`load`] returns is empty.
@@ -103,6 +112,7 @@ impl Dataset {
     ///     samples: vec![0.5, -0.5, 1.0, 0.0],
     ///     labels: Some(vec![0, 1]),
     ///     classes: 2,
+    ///     conditions: None,
     ///     scaling: Scaling::IDENTITY,
     /// };
     /// points.validate()?;

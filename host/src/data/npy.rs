@@ -14,7 +14,7 @@ use super::{DataError, Dataset, Place, Scaling, read_file, shape_text};
 /// there are any.
 pub(super) fn dataset(name: String, file: &Path) -> Result<Dataset, DataError> {
     let (shape, samples, scaling) = samples(file, &read_file(file)?)?;
-    let mut data = Dataset { name, shape, samples, labels: None, classes: 0, scaling };
+    let mut data = Dataset { name, shape, samples, labels: None, classes: 0, conditions: None, scaling };
     let labels_file = file.with_file_name("labels.npy");
     if labels_file != file && labels_file.is_file() {
         let (labels, classes) = labels(&labels_file, &read_file(&labels_file)?)?;
@@ -59,7 +59,7 @@ fn labels(file: &Path, bytes: &[u8]) -> Result<(Vec<u32>, usize), DataError> {
     class_labels(file, values)
 }
 
-struct Array<'a> {
+pub(super) struct Array<'a> {
     header: Header,
     /// Product of the shape.
     count: usize,
@@ -68,7 +68,7 @@ struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
-    fn read(file: &Path, bytes: &'a [u8]) -> Result<Array<'a>, DataError> {
+    pub(super) fn read(file: &Path, bytes: &'a [u8]) -> Result<Array<'a>, DataError> {
         let (header, body) = Header::read(file, bytes)?;
         let what = format!("{} of {}", shape_text(&header.shape), header.dtype);
         let header_bytes = bytes.len() - body.len();
@@ -91,6 +91,16 @@ impl<'a> Array<'a> {
             return Err(DataError::TrailingBytes { file: file.into(), what, promised: promised as u64 });
         }
         Ok(Array { header, count, bytes: body })
+    }
+
+    /// As the header says.
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.header.shape
+    }
+
+    /// The elements in row-major order.
+    pub(super) fn values(&self) -> impl Iterator<Item = f64> {
+        (0..self.count).map(|i| self.value(i))
     }
 
     /// Where in `bytes` the i-th element in row-major order starts, for `i < count`.

@@ -1,5 +1,6 @@
 //! Between a file's own units and the network's range [-1, 1].
 
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 use super::{DataError, Place};
@@ -17,7 +18,7 @@ use super::{DataError, Place};
 /// assert_eq!(celsius.to_units(1.0), 35.0);
 /// assert_eq!(Scaling::IDENTITY.to_units(0.25), 0.25);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
     /// What 0 in the network's range stands for; finite.
     pub offset: f32,
@@ -32,6 +33,11 @@ impl Scaling {
     /// A value in the network's range, in the file's units.
     pub fn to_units(self, value: f32) -> f32 {
         self.offset + self.scale * value
+    }
+
+    /// A value in the file's units, in the network's range.
+    pub fn to_network(self, value: f32) -> f32 {
+        (value - self.offset) / self.scale
     }
 }
 

@@ -23,6 +23,7 @@ const MOST_NUMBERS: usize = 1 << 28;
 ///     samples: vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
 ///     labels: None,
 ///     classes: 0,
+///     conditions: None,
 ///     scaling: Scaling::IDENTITY,
 /// };
 /// let windows = windows(series, 3, 2)?;
@@ -45,7 +46,7 @@ pub fn windows(series: Dataset, window: usize, stride: usize) -> Result<Dataset,
         return Err(DataError::TooManyWindows { name, windows, window });
     }
     let samples = (0..windows).flat_map(|i| &series[i * stride..][..window]).copied().collect();
-    Ok(Dataset { name, shape: vec![1, window], samples, labels: None, classes: 0, scaling })
+    Ok(Dataset { name, shape: vec![1, window], samples, labels: None, classes: 0, conditions: None, scaling })
 }
 
 #[cfg(test)]
@@ -56,7 +57,15 @@ mod tests {
 
     fn series(shape: &[usize], samples: Vec<f32>) -> Dataset {
         let scaling = Scaling { offset: 3.0, scale: 2.0 };
-        Dataset { name: "s".into(), shape: shape.to_vec(), samples, labels: None, classes: 0, scaling }
+        Dataset {
+            name: "s".into(),
+            shape: shape.to_vec(),
+            samples,
+            labels: None,
+            classes: 0,
+            conditions: None,
+            scaling,
+        }
     }
 
     #[test]

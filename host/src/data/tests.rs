@@ -208,6 +208,7 @@ fn validate_finds_every_broken_promise() {
         samples: vec![0.0, 1.0, -1.0, 0.5],
         labels: Some(vec![0, 1]),
         classes: 2,
+        conditions: None,
         scaling: Scaling::IDENTITY,
     };
     good.validate().unwrap();

@@ -76,6 +76,11 @@ impl Method {
     pub fn is_bound_to_its_steps(self) -> bool {
         matches!(self, Self::Trajectory | Self::Progressive)
     }
+
+    /// Whether the lesson noises the data that the teacher learnt from, with their classes; the others draw the teacher's trajectories.
+    pub fn learns_from_data(self) -> bool {
+        matches!(self, Self::Progressive | Self::Consistency)
+    }
 }
 
 /// Everything about a distillation: what a student's `config.toml` holds.

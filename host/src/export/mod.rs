@@ -111,7 +111,8 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
         scale: description.scale,
     };
     let words = write(&header, &plan.fixed, &network, &quantised, &arena)?;
-    let report = report::measure(&Artifact::parse(&words)?, &network, &quantised, &calibration)?;
+    let report =
+        report::measure(&Artifact::parse(&words)?, &description.class_names, &network, &quantised, &calibration)?;
     Ok(Export { words, report })
 }
 
@@ -183,9 +184,15 @@ fn write(
                 step_bias: &tables.step_bias,
                 class_bias: &tables.class_bias,
             }),
-            &Quantised::Normalise { shift, epsilon, gain } => {
-                Layer::Normalise(Normalise { input_at, features: inputs as u32, output_at, shift, epsilon, gain })
-            }
+            &Quantised::Normalise { shift, epsilon, gain } => Layer::Normalise(Normalise {
+                input_at,
+                features: inputs as u32,
+                rows: 1,
+                output_at,
+                shift,
+                epsilon,
+                gain,
+            }),
             Quantised::Mixture(own) => Layer::Mixture(mixture_layer(network, arena, index, own)),
         }
     });

@@ -17,6 +17,9 @@ pub struct Report {
     pub shape: Vec<usize>,
     /// Classes; 0 without.
     pub classes: usize,
+    /// What each class stands for, where it is a frozen prompt or vector; else empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// Steps of the plan.
     pub steps: usize,
     /// Multiply-accumulates of all linear layers and mixtures for one sample (of one class), every step counted.
@@ -141,9 +144,10 @@ fn decibels(ratio: f64) -> f64 {
     10.0 * ratio.log10()
 }
 
-/// Measures an artifact against the network that it was made from.
+/// Measures an artifact against the network that it was made from, whose classes stand for `class_names`.
 pub(super) fn measure(
     artifact: &Artifact<'_>,
+    class_names: &[String],
     network: &Folded,
     quantised: &QuantisedNetwork,
     calibration: &Calibration,
@@ -200,6 +204,7 @@ pub(super) fn measure(
     Ok(Report {
         shape: header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect(),
         classes: usize::from(header.classes),
+        class_names: class_names.to_vec(),
         steps: artifact.steps(),
         multiply_accumulates: products.sum::<usize>() * artifact.steps(),
         bytes: bytes(artifact),

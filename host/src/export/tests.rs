@@ -22,6 +22,8 @@ fn model(classes: usize, overrides: &[&str]) -> Model {
         data: "test".to_owned(),
         shape: vec![4, 3],
         classes,
+        class_names: Vec::new(),
+        vectors: None,
         offset: 8.0,
         scale: -2.0,
         distilled: None,
@@ -80,7 +82,7 @@ fn normalisation_has_the_epsilon_of_the_network() {
     let folded = fold::fold(&model, &[vec![0.5]]).unwrap();
     let Some(epsilon) = folded.layers.iter().find_map(|layer| match layer.kind {
         Kind::Normalise(epsilon) => Some(epsilon),
-        Kind::Linear(_) => None,
+        _ => None,
     }) else {
         panic!("there is a normalisation")
     };

@@ -9,7 +9,15 @@ use tweedie_core::schedule::Process;
 use tweedie_core::shell;
 
 fn data(samples: Vec<f32>, width: usize) -> Dataset {
-    Dataset { name: "x".into(), shape: vec![width], samples, labels: None, classes: 0, scaling: Scaling::IDENTITY }
+    Dataset {
+        name: "x".into(),
+        shape: vec![width],
+        samples,
+        labels: None,
+        classes: 0,
+        conditions: None,
+        scaling: Scaling::IDENTITY,
+    }
 }
 
 /// Gaussian noise of a standard deviation.

@@ -39,6 +39,7 @@ impl RealRows {
     /// # Errors
     /// As of [`load`](Self::load).
     pub fn of(settings: &DataSettings, held_out: Option<&str>) -> Result<Self, Error> {
+        let settings = settings.of_classes();
         let (source, seen) = (settings.source.as_str(), settings.load()?);
         let load = |path: &str| DataSettings { source: path.to_owned(), ..settings.clone() }.load();
         let (other, from) = match held_out {

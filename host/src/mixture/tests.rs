@@ -19,7 +19,15 @@ fn settings(components: usize, rank: usize) -> NetworkSettings {
 
 fn data(shape: usize, samples: Vec<f32>, labels: Option<Vec<u32>>) -> Dataset {
     let classes = labels.iter().flatten().max().map_or(0, |most| *most as usize + 1);
-    Dataset { name: "made".into(), shape: vec![shape], samples, labels, classes, scaling: Scaling::IDENTITY }
+    Dataset {
+        name: "made".into(),
+        shape: vec![shape],
+        samples,
+        labels,
+        classes,
+        conditions: None,
+        scaling: Scaling::IDENTITY,
+    }
 }
 
 /// Two flat clouds in three dimensions: around (-0.5, 0, 0) along y, three times as many around (0.5, 0, 0) along z.

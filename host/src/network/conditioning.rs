@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! e = silu(W_angle angle_features)                                 once
-//! bias = W e + b + class_table[class]                              for each layer that is told
+//! bias = W e + b + table^T condition                  for each layer that is told
 //! ```
 
+use super::condition::TABLE_OF_BLOCK;
 use super::{ANGLE_FEATURES, Inputs, Weights};
 use crate::operators::{Activation, linear};
 use candle_core::{Result, Tensor};
@@ -15,7 +16,7 @@ pub(super) type Shapes = Vec<(String, Vec<usize>)>;
 /// What is told, and how wide the embedding of the noise level is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Conditioning {
-    /// Classes; one more row of each table stands for "no class".
+    /// Classes, or numbers in a condition; one more row of each table stands for "none".
     pub classes: usize,
     /// Whether the network is also told the noise level that a step leads to.
     pub end_level: bool,
@@ -35,7 +36,7 @@ impl Conditioning {
     pub fn list_bias(&self, list: &mut Shapes, layer: &str, channels: usize) {
         list.push((format!("{layer}.angle.weight"), vec![channels, self.width]));
         list.push((format!("{layer}.angle.bias"), vec![channels]));
-        list.push((format!("{layer}.class.weight"), vec![self.classes + 1, channels]));
+        list.push((format!("{layer}{TABLE_OF_BLOCK}"), vec![self.classes + 1, channels]));
     }
 
     /// `e` for every row, `[batch, width]`.
@@ -46,7 +47,7 @@ impl Conditioning {
     /// A layer's bias for every row, `[batch, channels]`.
     pub fn bias(&self, weights: &dyn Weights, layer: &str, embedding: &Tensor, inputs: &Inputs) -> Result<Tensor> {
         let get = |part: &str| weights.get(&format!("{layer}.{part}"));
-        let of_class = get("class.weight")?.index_select(&inputs.class, 0)?;
-        linear(embedding, get("angle.weight")?, get("angle.bias")?, Activation::None)? + of_class
+        let of_condition = inputs.condition.embed(weights.get(&format!("{layer}{TABLE_OF_BLOCK}"))?)?;
+        linear(embedding, get("angle.weight")?, get("angle.bias")?, Activation::None)? + of_condition
     }
 }

@@ -73,7 +73,7 @@ impl FactoredMixture {
                 column.push(value as f32);
             }
         }
-        let rows = inputs.class.elem_count();
+        let rows = inputs.condition.rows();
         let [signal, noise, inverse_temperature] =
             columns.map(|column| Tensor::from_vec(column, (rows, 1), inputs.state.device()));
         let (signal, noise) = (signal?, noise?);
@@ -88,7 +88,7 @@ impl FactoredMixture {
     /// 0 for the components of a row's class, or of all for none, and next to minus infinity for the others: `[batch, components]`.
     fn mask(&self, inputs: &Inputs) -> Result<Tensor> {
         const LEFT_OUT: f32 = -1e30;
-        let (classes, count) = (inputs.class.to_vec1::<u32>()?, self.classes.max(1) * self.components);
+        let (classes, count) = (inputs.condition.classes()?, self.classes.max(1) * self.components);
         let own = |class: u32, k: usize| class as usize >= self.classes || k / self.components == class as usize;
         let row = |&class: &u32| (0..count).map(move |k| if own(class, k) { 0.0 } else { LEFT_OUT });
         Tensor::from_vec(classes.iter().flat_map(row).collect(), (classes.len(), count), inputs.state.device())
@@ -115,7 +115,7 @@ impl Network for FactoredMixture {
     }
 
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
-        let (x, batch) = (&inputs.state, inputs.class.elem_count());
+        let (x, batch) = (&inputs.state, inputs.condition.rows());
         let (means, bases) = (weights.get("means")?, weights.get("bases")?);
         let count = means.dim(0)?;
         let Levels { signal, signal_power, noise_power, inverse_temperature } = self.levels(inputs)?;

@@ -68,7 +68,7 @@ impl Network for Mixture {
         let tables = tables(weights)?;
         let mixtures = self.mixtures(&tables)?;
         let states = inputs.state.flatten_all()?.to_vec1::<f32>()?;
-        let (angles, classes) = (inputs.angle.flatten_all()?.to_vec1::<f32>()?, inputs.class.to_vec1::<u32>()?);
+        let (angles, classes) = (inputs.angle.flatten_all()?.to_vec1::<f32>()?, inputs.condition.classes()?);
         let (mut scratch, mut x0_hat) = (vec![0.0; self.rank], vec![0.0; self.features]);
         let mut output = Vec::with_capacity(states.len());
         let rows = states.chunks_exact(self.features).zip(angles.chunks_exact(ANGLE_FEATURES)).zip(classes);

@@ -1,8 +1,9 @@
 //! Networks: what stands between a noised state and a prediction.
 //!
 //! A network sees the state scaled to unit variance, the noise level as an angle
-//! ([`NoiseLevel::angle`](tweedie_core::NoiseLevel::angle)), and a class; which schedule and solver are in use it never learns.
+//! ([`NoiseLevel::angle`](tweedie_core::NoiseLevel::angle)), and a [`Condition`]; which schedule and solver are in use it never learns.
 
+pub mod condition;
 mod conditioning;
 pub mod factored_mixture;
 mod image_patches;
@@ -12,6 +13,7 @@ pub mod residual_mlp;
 pub mod transformer;
 pub mod unet;
 
+pub use condition::Condition;
 pub use factored_mixture::FactoredMixture;
 pub use image_patches::ImagePatches;
 pub use mixture::Mixture;
@@ -34,8 +36,8 @@ pub struct Inputs {
     /// The noise level as [`angle_features`], and behind it the level that the step leads to if the network is told of it: f32,
     /// `[batch, levels * ANGLE_FEATURES]`.
     pub angle: Tensor,
-    /// The class of each row, the number of classes standing for "none": u32, `[batch]`.
-    pub class: Tensor,
+    /// What the network is told of each row beside the noise.
+    pub condition: Condition,
 }
 
 /// How many numbers describe a noise level: a sine and a cosine at each of 16 frequencies.
@@ -69,9 +71,14 @@ pub fn features_of(angles: &[f64]) -> Vec<f32> {
 impl Inputs {
     /// Inputs from plain numbers: `states` of `batch * features`, one class and one angle (or as many as the network is told of) for each row.
     pub fn from_rows(states: Vec<f32>, angles: &[f64], classes: &[u32], device: &Device) -> Result<Self> {
-        let batch = classes.len();
+        Self::of_conditions(states, angles, Condition::of_classes(classes, device)?, device)
+    }
+
+    /// The same of any conditions.
+    pub fn of_conditions(states: Vec<f32>, angles: &[f64], condition: Condition, device: &Device) -> Result<Self> {
+        let batch = condition.rows();
         let features = states.len() / batch.max(1);
-        Self::of_states(Tensor::from_vec(states, (batch, features), device)?, features_of(angles), classes)
+        Self::new(Tensor::from_vec(states, (batch, features), device)?, features_of(angles), condition)
     }
 
     /// Inputs of one noise level for all rows: `state` is `[batch, features]`, with one class for each row; `angles` as many as the network
@@ -82,13 +89,15 @@ impl Inputs {
 
     /// Inputs of states `[batch, features]` and of [`features_of`] the angles of every row.
     pub fn of_states(state: Tensor, angles: Vec<f32>, classes: &[u32]) -> Result<Self> {
-        let batch = classes.len();
-        let (levels, device) = (angles.len() / batch.max(1), state.device().clone());
-        Ok(Self {
-            state,
-            angle: Tensor::from_vec(angles, (batch, levels), &device)?,
-            class: Tensor::from_slice(classes, batch, &device)?,
-        })
+        let condition = Condition::of_classes(classes, state.device())?;
+        Self::new(state, angles, condition)
+    }
+
+    fn new(state: Tensor, angles: Vec<f32>, condition: Condition) -> Result<Self> {
+        let batch = condition.rows();
+        let levels = angles.len() / batch.max(1);
+        let angle = Tensor::from_vec(angles, (batch, levels), state.device())?;
+        Ok(Self { state, angle, condition })
     }
 }
 
@@ -113,7 +122,8 @@ pub trait Network: Send + Sync {
 }
 
 impl NetworkSettings {
-    /// The network of these settings for samples of a shape and `classes` classes (0: unconditional).
+    /// The network of these settings for samples of a shape and `classes` classes (0: unconditional), or vectors of so many numbers: see
+    /// [`Condition`].
     ///
     /// # Errors
     /// [`Error::Argument`] for samples that the network does not take, such as points for one of images.

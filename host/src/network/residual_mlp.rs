@@ -1,12 +1,12 @@
 //! A residual multilayer perceptron.
 //!
 //! ```text
-//! h = W_in x + class_table[class] + silu(W_angle angle_features)
+//! h = W_in x + condition_table^T condition + silu(W_angle angle_features)
 //! h = h + W_2 silu(W_1 layer_norm(h))              for each block
 //! output = W_out h
 //! ```
 
-use super::{ANGLE_FEATURES, Inputs, Network, Parameters, Weights};
+use super::{ANGLE_FEATURES, Inputs, Network, Parameters, Weights, condition};
 use crate::operators::{Activation, layer_norm, linear};
 use candle_core::{Device, Result, Tensor};
 
@@ -15,7 +15,7 @@ use candle_core::{Device, Result, Tensor};
 pub struct ResidualMlp {
     /// Numbers in a sample.
     pub features: usize,
-    /// Classes; one more row of the table stands for "no class".
+    /// Classes, or numbers in a condition; one more row of the table stands for "none".
     pub classes: usize,
     /// Width.
     pub hidden: usize,
@@ -33,7 +33,7 @@ impl Network for ResidualMlp {
             list.push((format!("{name}.bias"), vec![outputs]));
         };
         linear(&mut list, "input", self.features, self.hidden);
-        list.push(("class".to_owned(), vec![self.classes + 1, self.hidden]));
+        list.push((condition::TABLE.to_owned(), vec![self.classes + 1, self.hidden]));
         let levels = if self.end_level { 2 } else { 1 };
         linear(&mut list, "angle", levels * ANGLE_FEATURES, self.hidden);
         for block in 0..self.blocks {
@@ -55,8 +55,8 @@ impl Network for ResidualMlp {
         let layer = |name: &str, x: &Tensor, activation| {
             linear(x, weights.get(&format!("{name}.weight"))?, weights.get(&format!("{name}.bias"))?, activation)
         };
-        let class = weights.get("class")?.index_select(&inputs.class, 0)?;
-        let mut h = (layer("input", &inputs.state, Activation::None)? + class)?;
+        let condition = inputs.condition.embed(weights.get(condition::TABLE)?)?;
+        let mut h = (layer("input", &inputs.state, Activation::None)? + condition)?;
         h = (h + layer("angle", &inputs.angle, Activation::Silu)?)?;
         for block in 0..self.blocks {
             let name = |part: &str| format!("block.{block}.{part}");

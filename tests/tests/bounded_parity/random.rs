@@ -87,6 +87,8 @@ impl Case {
             classes: self.classes,
             offset: 0.0,
             scale: 1.0,
+            class_names: Vec::new(),
+            vectors: None,
             distilled: None,
         };
         let network = preset.network.build(&description.shape, self.classes).unwrap();

@@ -10,6 +10,7 @@ pub use progress::Progress;
 
 use crate::atomic_file;
 use crate::checkpoint::Model;
+use crate::condition::Asked;
 use crate::data::DataLevels;
 use crate::error::Error;
 use crate::judge::bound;
@@ -19,7 +20,6 @@ use crate::judge::report;
 use crate::judge::series::{Series, shown_rows};
 use crate::preset::{SamplingSettings, SolverName};
 use crate::process::AnyProcess;
-use crate::run_folder::RunFolder;
 use crate::sample::{check, sample};
 use candle_core::Device;
 use clap::Args;
@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         preset => return curve::run(preset.as_deref(), options, &arguments.curve),
     };
     let progress = Progress::default();
-    let model = Model::load(&RunFolder::trained_model(subject)?, &Device::Cpu)?;
+    let model = Asked::load_for_judging(subject, &Device::Cpu)?;
     let steps = steps_of(&model, arguments.steps.as_deref())?;
     let Prepared { panel, judge, settings, classes, notes } =
         options.prepare(&model.preset.data, &model.description.shape, model.description.classes, &progress)?;

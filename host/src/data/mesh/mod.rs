@@ -107,7 +107,7 @@ pub(super) fn dataset(source: &str) -> Result<Dataset, DataError> {
     let solid = load(source)?.ok_or(DataError::UnknownFormat { file: file.into() })?;
     let name = if source == COW { COW.to_owned() } else { name_of(file) };
     let samples = solid.points(file, SEED, POINTS)?;
-    Ok(Dataset { name, shape: vec![3], samples, labels: None, classes: 0, scaling: solid.scaling() })
+    Ok(Dataset { name, shape: vec![3], samples, labels: None, classes: 0, conditions: None, scaling: solid.scaling() })
 }
 
 /// The next line that says anything, with its number from 1: without what follows `#`, as words.

@@ -89,6 +89,7 @@ mod tests {
             samples: labels.iter().flat_map(|&label| [label as f32 - 0.5; 4]).collect(),
             labels: Some(labels),
             classes: 2,
+            conditions: None,
             scaling: crate::data::Scaling::IDENTITY,
         }
     }

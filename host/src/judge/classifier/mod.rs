@@ -274,7 +274,15 @@ pub(super) mod tests {
         }
         let shape = vec![28, 28];
         let scaling = crate::data::Scaling::IDENTITY;
-        let data = Dataset { name: "halves".into(), shape, samples, labels: Some(labels.clone()), classes: 2, scaling };
+        let data = Dataset {
+            name: "halves".into(),
+            shape,
+            samples,
+            labels: Some(labels.clone()),
+            classes: 2,
+            conditions: None,
+            scaling,
+        };
         let judge = Classifier::train(&data, |_| {}).unwrap();
         assert_eq!((judge.features(), judge.details(), judge.parameters()), (128, 128, 785 * 128 + 129 * 2));
         let opinions = judge.opinions(&data.samples, 784).unwrap();

@@ -27,6 +27,7 @@ pub fn of_rows(data: &Dataset, rows: &[u32]) -> Dataset {
     Dataset {
         samples: rows.iter().flat_map(|&row| data.sample(row as usize)).copied().collect(),
         labels: data.labels.as_ref().map(|labels| rows.iter().map(|&row| labels[row as usize]).collect()),
+        conditions: data.conditions.as_ref().map(|own| own.of_samples(rows.iter().map(|&row| row as usize))),
         ..data.clone()
     }
 }
@@ -40,6 +41,10 @@ pub fn repeated(data: &Dataset, batch: usize) -> Dataset {
     Dataset {
         samples: data.samples.repeat(times),
         labels: data.labels.as_ref().map(|labels| labels.repeat(times)),
+        conditions: data
+            .conditions
+            .as_ref()
+            .map(|own| own.of_samples((0..times * data.len()).map(|row| row % data.len()))),
         ..data.clone()
     }
 }
