@@ -106,7 +106,8 @@ impl Panel {
     fn remember_all_that_was_seen(&mut self) -> Result<(), Error> {
         if let (true, Some(bench), Some(labels)) = (self.rows.held_out_seen, &mut self.bench, &self.rows.seen.labels) {
             let seen = bench.classifier.opinions(&self.rows.seen.samples, self.rows.seen.sample_size())?;
-            bench.copies = CopyFinder::new(&seen.details, labels, bench.classifier.classes(), bench.classifier.details())?;
+            bench.copies =
+                CopyFinder::new(&seen.details, labels, bench.classifier.classes(), bench.classifier.details())?;
         }
         Ok(())
     }

@@ -201,7 +201,8 @@ impl Convolution {
         let (mut scratch, mut product) = (Vec::new(), Vec::new());
         for rows in sizes.blocks() {
             let range = sizes.out_range(&rows);
-            let scaled = self.slope.get().map(|slope| vectorised::multiply(&grad[range.clone()], &slope[range.clone()]));
+            let scaled =
+                self.slope.get().map(|slope| vectorised::multiply(&grad[range.clone()], &slope[range.clone()]));
             let grad = scaled.as_deref().unwrap_or(&grad[range]);
             for (row, grad) in rows.clone().zip(grad.chunks_exact(geometry.out_width() * outputs)) {
                 vectorised::add_rows(grad, &mut gradients.bias[sizes.bias_of(row)..][..outputs]);

@@ -85,7 +85,13 @@ impl CustomOp2 for Join {
         Ok((CpuStorage::F32(out), (batch, height, width, sizes.low + sizes.high).into()))
     }
 
-    fn bwd(&self, low: &Tensor, high: &Tensor, _out: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        low: &Tensor,
+        high: &Tensor,
+        _out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let sizes = self.sizes(low.shape(), high.shape())?;
         let (mut grad_low, mut grad_high) = (vec![0.0; low.elem_count()], vec![0.0; high.elem_count()]);
         with_elements(&grad.contiguous()?, |grad| {

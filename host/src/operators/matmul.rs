@@ -124,6 +124,16 @@ mod tests {
         let mut out = [-1.0; 6];
         let (left, right) = (Matrix::new(&a, 2, 3).columns(1, 2), Matrix::new(&b, 2, 3).columns(1, 2));
         product(MatrixMut::new(&mut out, 2, 3).columns(0, 2), false, left, right);
-        assert_eq!(out, [2.0 * 8.0 + 3.0 * 11.0, 2.0 * 9.0 + 3.0 * 12.0, -1.0, 5.0 * 8.0 + 6.0 * 11.0, 5.0 * 9.0 + 6.0 * 12.0, -1.0]);
+        assert_eq!(
+            out,
+            [
+                2.0 * 8.0 + 3.0 * 11.0,
+                2.0 * 9.0 + 3.0 * 12.0,
+                -1.0,
+                5.0 * 8.0 + 6.0 * 11.0,
+                5.0 * 9.0 + 6.0 * 12.0,
+                -1.0
+            ]
+        );
     }
 }

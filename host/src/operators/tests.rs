@@ -257,9 +257,12 @@ fn the_sizes_of_the_digits() {
 /// More patches than are laid out at once, and rows of several images in one block.
 #[test]
 fn the_sizes_of_an_image_network() {
-    for (images, outputs, size, stride) in
-        [([3, 14, 14, 24], 24, 3, 1), ([3, 14, 14, 24], 48, 3, 2), ([9, 7, 7, 48], 24, 1, 1), ([1, 28, 28, 32], 32, 3, 1)]
-    {
+    for (images, outputs, size, stride) in [
+        ([3, 14, 14, 24], 24, 3, 1),
+        ([3, 14, 14, 24], 48, 3, 2),
+        ([9, 7, 7, 48], 24, 1, 1),
+        ([1, 28, 28, 32], 32, 3, 1),
+    ] {
         let case =
             ConvolutionCase { images, outputs, size, stride, own_bias: stride == 1, activation: Activation::Silu };
         convolution_agrees(case, 5);

@@ -41,7 +41,9 @@ impl ImageNetwork {
             }
             Self::Attention => {
                 let sizes = [("heads", 3, 1), ("merge", 1, 1), ("first", 4, 1), ("second", 1, 4)];
-                sizes.map(|(name, outputs, inputs)| layer(name.to_owned(), vec![outputs * WIDTH, inputs * WIDTH])).into()
+                sizes
+                    .map(|(name, outputs, inputs)| layer(name.to_owned(), vec![outputs * WIDTH, inputs * WIDTH]))
+                    .into()
             }
         };
         layers.into_iter().flatten().collect()
@@ -67,7 +69,8 @@ impl ImageNetwork {
             }
             Self::Attention => {
                 let images = x.dim(0)?;
-                let layer = |name, x: &Tensor, activation| linear(x, get(name, "weight")?, get(name, "bias")?, activation);
+                let layer =
+                    |name, x: &Tensor, activation| linear(x, get(name, "weight")?, get(name, "bias")?, activation);
                 let x = x.reshape((images * TOKENS, WIDTH))?;
                 let qkv = layer("heads", &x, Activation::None)?.reshape((images, TOKENS, 3 * WIDTH))?;
                 let seen = attention(&qkv, HEADS)?.reshape((images * TOKENS, WIDTH))?;
@@ -112,8 +115,7 @@ impl ImageSteps {
 
     /// Forward, backward and AdamW; the loss before it results.
     pub fn step(&mut self, training: &TrainingSettings) -> std::result::Result<f64, Error> {
-        let (loss, gradients) =
-            gradients(&self.parameters, self.parts.iter().collect(), |part| self.loss_of(part))?;
+        let (loss, gradients) = gradients(&self.parameters, self.parts.iter().collect(), |part| self.loss_of(part))?;
         adamw(training).update(&self.parameters, &gradients, &mut self.optimiser, 1e-3)?;
         Ok(loss)
     }

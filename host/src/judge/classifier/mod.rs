@@ -266,7 +266,7 @@ pub(super) mod tests {
     #[test]
     fn images_have_a_judge_of_their_own() {
         let labels: Vec<u32> = (0..60).map(|i| i % 2).collect();
-        let mut samples = vec![0.0; 60 * 784];
+        let mut samples = vec![0.0_f32; 60 * 784];
         NoiseStream::new(1, 0).fill(0, &mut samples);
         for (image, &label) in samples.chunks_exact_mut(784).zip(&labels) {
             image.iter_mut().for_each(|x| *x = (0.1 * *x).clamp(-0.5, 0.5));
@@ -274,8 +274,7 @@ pub(super) mod tests {
         }
         let shape = vec![28, 28];
         let scaling = crate::data::Scaling::IDENTITY;
-        let data =
-            Dataset { name: "halves".into(), shape, samples, labels: Some(labels.clone()), classes: 2, scaling };
+        let data = Dataset { name: "halves".into(), shape, samples, labels: Some(labels.clone()), classes: 2, scaling };
         let judge = Classifier::train(&data, |_| {}).unwrap();
         assert_eq!((judge.features(), judge.details(), judge.parameters()), (128, 128, 785 * 128 + 129 * 2));
         let opinions = judge.opinions(&data.samples, 784).unwrap();
