@@ -146,3 +146,6 @@ impl NetworkSettings {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -266,7 +266,7 @@ pub(super) mod tests {
     #[test]
     fn images_have_a_judge_of_their_own() {
         let labels: Vec<u32> = (0..60).map(|i| i % 2).collect();
-        let mut samples = vec![0.0; 60 * 784];
+        let mut samples = vec![0.0_f32; 60 * 784];
         NoiseStream::new(1, 0).fill(0, &mut samples);
         for (image, &label) in samples.chunks_exact_mut(784).zip(&labels) {
             image.iter_mut().for_each(|x| *x = (0.1_f32 * *x).clamp(-0.5, 0.5));
