@@ -17,7 +17,7 @@ pub const POINTS: u64 = 7 << 60;
 /// Which rows of the data a growing subset takes first.
 pub const SUBSET: u64 = 9 << 60;
 /// Batches of images and captions: one stream for each update.
-pub const CAPTIONS: u64 = 11 << 60;
+pub const CAPTIONS: u64 = 13 << 60;
 
 /// A number in (0, 1) from 32 random bits.
 pub fn unit(bits: u32) -> f64 {

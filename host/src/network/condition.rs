@@ -1,14 +1,18 @@
 //! What a network is told of each sample beside the noise: a class, or a vector.
 //!
-//! Both are one product with the network's table of conditions, `[width + 1, hidden]`, whose last row stands for "none": a class is a one-hot
-//! vector, so that its product is a row of the table; a vector is followed by a 0, and none is zeros followed by a 1. Every network keeps this
-//! table as the weight [`TABLE`], and [`freeze`](crate::condition::freeze) turns vectors into rows of it.
+//! Both are one product with a table of the network, `[width + 1, hidden]`, whose last row stands for "none": a class is a one-hot vector, so
+//! that its product is a row of the table; a vector is followed by a 0, and none is zeros followed by a 1. A network may have several such
+//! tables: [`is_table`] knows them by name, and [`freeze`](crate::condition::freeze) turns vectors into rows of each.
 
-use super::Weights;
 use candle_core::{Device, Result, Tensor};
 
-/// The name of a network's table of conditions.
+/// A part of the name of every table of conditions, and of no other weight.
 pub const TABLE: &str = "class";
+
+/// Whether a weight of that name is a table of conditions.
+pub fn is_table(name: &str) -> bool {
+    name.split('.').any(|part| part == TABLE)
+}
 
 /// The conditions of a batch.
 #[derive(Clone, Debug)]
@@ -42,9 +46,8 @@ impl Condition {
         Ok(Self::Vector(Tensor::from_vec(values, (rows, width + 1), device)?))
     }
 
-    /// The embedding of each row, `[batch, hidden]`, by a network's table `[width + 1, hidden]`.
-    pub fn embed(&self, weights: &dyn Weights) -> Result<Tensor> {
-        let table = weights.get(TABLE)?;
+    /// The embedding of each row, `[batch, hidden]`, by a table `[width + 1, hidden]`.
+    pub fn embed(&self, table: &Tensor) -> Result<Tensor> {
         match self {
             Self::Class(classes) => table.index_select(classes, 0),
             Self::Vector(vectors) => vectors.matmul(table),
@@ -72,11 +75,9 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::parameters::FrozenWeights;
 
-    fn weights() -> FrozenWeights {
-        let table = Tensor::new(&[[1.0_f32, 2.0], [10.0, 20.0], [-5.0, 7.0]], &Device::Cpu).unwrap();
-        FrozenWeights::new(vec![(TABLE.to_owned(), table)])
+    fn table() -> Tensor {
+        Tensor::new(&[[1.0_f32, 2.0], [10.0, 20.0], [-5.0, 7.0]], &Device::Cpu).unwrap()
     }
 
     #[test]
@@ -84,7 +85,7 @@ mod tests {
         let class = Condition::of_classes(&[1, 2, 0], &Device::Cpu).unwrap();
         let rows: [Option<&[f32]>; 3] = [Some(&[0.0, 1.0]), None, Some(&[1.0, 0.0])];
         let vector = Condition::of_vectors(rows.into_iter(), 2, &Device::Cpu).unwrap();
-        let embedded = |condition: &Condition| condition.embed(&weights()).unwrap().to_vec2::<f32>().unwrap();
+        let embedded = |condition: &Condition| condition.embed(&table()).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(embedded(&class), [[10.0, 20.0], [-5.0, 7.0], [1.0, 2.0]]);
         assert_eq!(embedded(&vector), embedded(&class));
         assert_eq!((class.rows(), vector.rows()), (3, 3));
@@ -94,7 +95,7 @@ mod tests {
     fn a_vector_is_embedded_linearly() {
         let rows: [Option<&[f32]>; 1] = [Some(&[0.5, -0.25])];
         let vector = Condition::of_vectors(rows.into_iter(), 2, &Device::Cpu).unwrap();
-        assert_eq!(vector.embed(&weights()).unwrap().to_vec2::<f32>().unwrap(), [[-2.0, -4.0]]);
+        assert_eq!(vector.embed(&table()).unwrap().to_vec2::<f32>().unwrap(), [[-2.0, -4.0]]);
         assert!(vector.classes().is_err());
     }
 }

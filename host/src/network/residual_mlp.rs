@@ -55,7 +55,7 @@ impl Network for ResidualMlp {
         let layer = |name: &str, x: &Tensor, activation| {
             linear(x, weights.get(&format!("{name}.weight"))?, weights.get(&format!("{name}.bias"))?, activation)
         };
-        let condition = inputs.condition.embed(weights)?;
+        let condition = inputs.condition.embed(weights.get(condition::TABLE)?)?;
         let mut h = (layer("input", &inputs.state, Activation::None)? + condition)?;
         h = (h + layer("angle", &inputs.angle, Activation::Silu)?)?;
         for block in 0..self.blocks {
