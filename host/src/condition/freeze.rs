@@ -6,9 +6,10 @@ use crate::error::Error;
 use crate::network::Condition;
 use crate::network::condition::is_table;
 use crate::network::parameters::FrozenWeights;
+use candle_core::Device;
 
-/// The model that knows `examples` as its classes, in their order: each row of its table is the embedding of one vector, and the last stays that
-/// of "none". Without examples it is unconditional. A device then needs no encoder, and nothing of it changes with the number of vectors but
+/// The model that knows `examples` as its classes, in their order: each row of its tables is the embedding of one vector, and the last stays
+/// that of "none". Without examples it is unconditional. A device then needs no encoder, and nothing of it changes with the number of vectors but
 /// the table.
 ///
 /// # Errors
@@ -24,15 +25,12 @@ pub fn freeze(model: Model, examples: &[Example]) -> Result<Model, Error> {
     }
     let rows = examples.iter().map(|example| Some(example.vector.as_slice()));
     let rows: Vec<_> = rows.chain([None]).collect();
+    let told = |device: &Device| Condition::of_vectors(rows.clone().into_iter(), width, device);
     let weights = model.weights.iter().map(|(name, weight)| {
-        let frozen = if is_table(name) {
-            Condition::of_vectors(rows.iter().copied(), width, weight.device())?.embed(weight)?
-        } else {
-            weight.clone()
-        };
-        Ok((name.to_owned(), frozen))
+        let weight = if is_table(name) { told(weight.device())?.embed(weight)? } else { weight.clone() };
+        Ok((name.to_owned(), weight))
     });
-    let weights = FrozenWeights::new(weights.collect::<Result<_, Error>>()?);
+    let weights = FrozenWeights::new(weights.collect::<candle_core::Result<_>>()?);
     let description = Description {
         classes: examples.len(),
         class_names: examples.iter().map(|example| example.name.clone()).collect(),
@@ -51,7 +49,7 @@ mod tests {
     use crate::network::condition::TABLE;
     use crate::network::{Inputs, Weights};
     use crate::preset::Preset;
-    use candle_core::{Device, Tensor};
+    use candle_core::Tensor;
 
     fn told(width: usize) -> Model {
         let preset = Preset::parse("test", "", &["network.hidden=24".to_owned()]).unwrap();

@@ -86,7 +86,7 @@ pub(super) fn dataset(name: String, folder: &Path, classes: Classes) -> Result<D
     let coloured = images.iter().any(|image| image.channels == 3);
     let shape = if coloured { vec![3, height, width] } else { vec![height, width] };
     let bytes = images.iter().flat_map(|image| image.planes(if coloured { 3 } else { 1 }));
-    Ok(Dataset { name, shape, samples: pixels(bytes), labels, classes, scaling: Scaling::IDENTITY })
+    Ok(Dataset { name, shape, samples: pixels(bytes), labels, classes, conditions: None, scaling: Scaling::IDENTITY })
 }
 
 /// A decoded file.

@@ -1,20 +1,17 @@
 //! What a network is told of each sample beside the noise: a class, or a vector.
 //!
-//! Both are one product with the network's table of conditions, `[width + 1, hidden]`, whose last row stands for "none": a class is a one-hot
-//! vector, so that its product is a row of the table; a vector is followed by a 0, and none is zeros followed by a 1. A network keeps one such
-//! table, [`TABLE`], or one for each of its blocks: [`freeze`](crate::condition::freeze) turns vectors into rows of every weight that
-//! [`is_table`].
+//! Both are one product with a table of the network, `[width + 1, hidden]`, whose last row stands for "none": a class is a one-hot vector, so
+//! that its product is a row of the table; a vector is followed by a 0, and none is zeros followed by a 1. A network may have several such
+//! tables: [`is_table`] knows them by name, and [`freeze`](crate::condition::freeze) turns vectors into rows of each.
 
 use candle_core::{Device, Result, Tensor};
 
-/// The name of the table of a network that has only one.
+/// A part of the name of every table of conditions, and of no other weight.
 pub const TABLE: &str = "class";
-/// How the name of a block's table ends.
-pub const TABLE_OF_BLOCK: &str = ".class.weight";
 
-/// Whether the weight of that name is a table of conditions.
+/// Whether a weight of that name is a table of conditions.
 pub fn is_table(name: &str) -> bool {
-    name == TABLE || name.ends_with(TABLE_OF_BLOCK)
+    name.split('.').any(|part| part == TABLE)
 }
 
 /// The conditions of a batch.

@@ -5,7 +5,7 @@
 //! bias = W e + b + table^T condition                  for each layer that is told
 //! ```
 
-use super::condition::TABLE_OF_BLOCK;
+use super::condition::TABLE;
 use super::{ANGLE_FEATURES, Inputs, Weights};
 use crate::operators::{Activation, linear};
 use candle_core::{Result, Tensor};
@@ -36,7 +36,7 @@ impl Conditioning {
     pub fn list_bias(&self, list: &mut Shapes, layer: &str, channels: usize) {
         list.push((format!("{layer}.angle.weight"), vec![channels, self.width]));
         list.push((format!("{layer}.angle.bias"), vec![channels]));
-        list.push((format!("{layer}{TABLE_OF_BLOCK}"), vec![self.classes + 1, channels]));
+        list.push((format!("{layer}.{TABLE}.weight"), vec![self.classes + 1, channels]));
     }
 
     /// `e` for every row, `[batch, width]`.
@@ -47,7 +47,7 @@ impl Conditioning {
     /// A layer's bias for every row, `[batch, channels]`.
     pub fn bias(&self, weights: &dyn Weights, layer: &str, embedding: &Tensor, inputs: &Inputs) -> Result<Tensor> {
         let get = |part: &str| weights.get(&format!("{layer}.{part}"));
-        let of_condition = inputs.condition.embed(weights.get(&format!("{layer}{TABLE_OF_BLOCK}"))?)?;
+        let of_condition = inputs.condition.embed(weights.get(&format!("{layer}.{TABLE}.weight"))?)?;
         linear(embedding, get("angle.weight")?, get("angle.bias")?, Activation::None)? + of_condition
     }
 }
