@@ -39,7 +39,7 @@ pub fn told(width: usize) -> Model {
     let mut vectors = VectorDescription { kind: VectorKind::Numbers, units, examples: Vec::new(), by_class: false };
     vectors.examples = vec![vectors.example(&vec![1.0; width])];
     (description.classes, description.vectors) = (0, Some(vectors));
-    let network = preset.network.build(description.features(), description.condition_width());
+    let network = preset.network.build(&description.shape, description.condition_width()).unwrap();
     let parameters = network.initialise(1, &Device::Cpu).unwrap();
     let weights = parameters.iter().map(|(name, var)| (name.to_owned(), var.as_tensor().clone()));
     let weights = FrozenWeights::new(weights.collect());
