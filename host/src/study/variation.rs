@@ -23,7 +23,7 @@ const GROWTH: f64 = 4.0;
 pub fn findings() -> Result<Findings, Error> {
     let (data, process) = (two_gaussians()?, Schedule::VariancePreserving);
     let [from, to] = [process.level(ENDS[0])?, process.level(ENDS[1])?];
-    let start = grid(from, 6.0, 2000);
+    let start = grid(from);
     let spacings: [(&str, fn(usize) -> Spacing); 3] = [
         ("exponential (3.2.83)", |steps| Spacing::Exponential { growth: GROWTH / steps as f64 }),
         ("uniform in t", |_| Spacing::Uniform),
