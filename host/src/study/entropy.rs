@@ -46,7 +46,7 @@ pub fn findings() -> Result<Findings, Error> {
     for (index, steps) in [3, 8, 64].into_iter().enumerate() {
         let (times, plan) = ddim_plan(&process, Spacing::LogSnr, [ENDS[1], ENDS[0]], steps)?;
         let noisy = process.level(ENDS[1])?;
-        let start = grid(noisy, 6.0, 2000);
+        let start = grid(noisy);
         let begun = entropy(ENDS[1])?;
         let mut points = Vec::new();
         for (&t, state) in times.iter().zip(carried(data, &plan, &start)?) {

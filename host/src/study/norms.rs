@@ -12,6 +12,9 @@ const DRAWS: u64 = 1000;
 /// Powers of two up to 4096.
 const MOST_DOUBLINGS: u32 = 12;
 
+/// A formula, as it is written and as it is computed from the number of dimensions.
+type Law = (&'static str, fn(usize) -> f64);
+
 /// Makes the study.
 pub fn findings() -> Findings {
     let dimensions: Vec<usize> = (0..=MOST_DOUBLINGS).map(|k| 1 << k).collect();
@@ -21,7 +24,7 @@ pub fn findings() -> Findings {
     };
     let law = |of: fn(usize) -> f64| -> Vec<(f64, f64)> { dimensions.iter().map(|&d| (d as f64, of(d))).collect() };
     let names = ["|\u{3b5}|\u{b2}, Gaussian", "|u|\u{b2}, uniform", "cosine of two Gaussian draws"];
-    let laws: [(&str, fn(usize) -> f64); 3] = [
+    let laws: [Law; 3] = [
         ("\u{221a}(2/d)", shell::spread_gaussian),
         ("2/\u{221a}(5d)", shell::spread_uniform),
         ("1/\u{221a}d", shell::cosine_deviation),

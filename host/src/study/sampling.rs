@@ -66,10 +66,9 @@ pub fn carried(data: DiagonalMixture<'_>, plan: &[Step], starts: &[f64]) -> Resu
     Ok(by_step)
 }
 
-/// Evenly spaced points, `count + 1` of them, that reach `deviations` standard deviations of the noise beyond the data of [`two_gaussians`].
-pub fn grid(level: NoiseLevel, deviations: f64, count: u32) -> Vec<f64> {
-    let reach = level.alpha * 2.5 + deviations * level.sigma;
-    (0..=count).map(|i| reach * (f64::from(2 * i) / f64::from(count) - 1.0)).collect()
+/// 2001 evenly spaced points, six times the level's norm to either side: beyond them a noisy state of [`two_gaussians`] is next to never found.
+pub fn grid(level: NoiseLevel) -> Vec<f64> {
+    (-1000..=1000).map(|i| 6.0 * level.norm() * f64::from(i) / 1000.0).collect()
 }
 
 /// `count` numbers from one end to the other, each the same factor from the next.

@@ -16,6 +16,9 @@ const ENDS: [f64; 2] = [0.9999, 0.01];
 /// Growth of the exponential discretisation over all steps, so that finer grids refine coarser ones.
 const GROWTH: f64 = 4.0;
 
+/// A discretisation by name, for a number of steps.
+type Discretisation = (&'static str, fn(usize) -> Spacing);
+
 /// Makes the study.
 ///
 /// # Errors
@@ -23,8 +26,8 @@ const GROWTH: f64 = 4.0;
 pub fn findings() -> Result<Findings, Error> {
     let (data, process) = (two_gaussians()?, Schedule::VariancePreserving);
     let [from, to] = [process.level(ENDS[0])?, process.level(ENDS[1])?];
-    let start = grid(from, 6.0, 2000);
-    let spacings: [(&str, fn(usize) -> Spacing); 3] = [
+    let start = grid(from);
+    let spacings: [Discretisation; 3] = [
         ("exponential (3.2.83)", |steps| Spacing::Exponential { growth: GROWTH / steps as f64 }),
         ("uniform in t", |_| Spacing::Uniform),
         ("uniform in log-SNR", |_| Spacing::LogSnr),
