@@ -215,6 +215,8 @@ pub struct SamplingSettings {
     pub guidance: f64,
     /// Clamp estimates to [-1, 1].
     pub clip: bool,
+    /// Dynamic thresholding: the share of a sample's elements that the threshold leaves alone; 0 is none.
+    pub threshold: f64,
 }
 
 /// Settings of `defaults`, a documented TOML file, changed by `text` and then by `overrides`; `name` stands in error messages.
@@ -564,6 +566,7 @@ impl SamplingSettings {
     pub fn validate(&self) -> Result<(), String> {
         between("steps", self.steps, 1..=100_000)?;
         within("eta", self.eta, 0.0..=1.0)?;
+        within("threshold", self.threshold, 0.0..=1.0)?;
         within("churn", self.churn, 0.0..=f64::MAX)?;
         within("growth", self.growth, f64::MIN_POSITIVE..=700.0)?;
         within("rho", self.rho, 1.0..=100.0)?;

@@ -1,5 +1,8 @@
 //! Sampling: a trained network as a denoiser under core's sampler.
 
+pub mod inpaint;
+pub mod invert;
+
 use crate::checkpoint::Model;
 use crate::error::Error;
 use crate::network::Inputs;
@@ -96,7 +99,15 @@ impl Prepared {
     }
 
     fn job<'a>(&'a self, model: &'a Model, settings: &'a SamplingSettings, seed: u64, device: &'a Device) -> Job<'a> {
-        Job { model, settings, plan: &self.plan, queries: &self.queries, thresholding: None, seed, device }
+        Job {
+            model,
+            settings,
+            plan: &self.plan,
+            queries: &self.queries,
+            thresholding: thresholding(settings),
+            seed,
+            device,
+        }
     }
 }
 
@@ -147,8 +158,15 @@ pub fn estimate(
     // A plan of one step that lands on the estimate.
     let plan = [Step::new(t, process.level(t)?, 0.0, &[1.0], 0.0)?];
     let queries = Query::along(&plan, &model.preset, process)?;
-    let job =
-        Job { model, settings, plan: &plan, queries: &queries, thresholding: None, seed: 0, device: &Device::Cpu };
+    let job = Job {
+        model,
+        settings,
+        plan: &plan,
+        queries: &queries,
+        thresholding: thresholding(settings),
+        seed: 0,
+        device: &Device::Cpu,
+    };
     let states = Tensor::from_vec(states, (classes.len(), model.description.features()), &Device::Cpu)?;
     job.run(states, BatchNoise::new(0, 0), classes, &mut |_, _| {})
 }
@@ -281,19 +299,34 @@ impl Job<'_> {
         let none = vec![self.model.description.classes as u32; classes.len()];
         let mut denoiser =
             NetworkDenoiser { job: self, classes, none: &none, guidance: Guidance::new(self.settings.guidance) };
-        let clip = if self.settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None };
         let mut x = CandleTensor(state);
         // Candle's coefficients are f64, as a plan's are.
-        sampler::run(self.plan, clip, &mut x, &mut workspace, &mut denoiser, &mut noise, |StepId(step), state, _| {
-            watch(step, &state.0);
-        })
-        .map_err(|error| match error {
-            SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
-                Error::Candle(error)
-            }
-            other => Error::Argument(other.to_string()),
-        })?;
+        sampler::run(
+            self.plan,
+            self.clip(),
+            &mut x,
+            &mut workspace,
+            &mut denoiser,
+            &mut noise,
+            |StepId(step), state, _| {
+                watch(step, &state.0);
+            },
+        )
+        .map_err(sampler_error)?;
         Ok(x.0.flatten_all()?.to_vec1()?)
+    }
+
+    fn clip(&self) -> Clip {
+        if self.settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None }
+    }
+}
+
+fn sampler_error(error: SamplerError<candle_core::Error, candle_core::Error, candle_core::Error>) -> Error {
+    match error {
+        SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
+            Error::Candle(error)
+        }
+        other => Error::Argument(other.to_string()),
     }
 }
 
@@ -334,6 +367,11 @@ impl Denoiser<CandleTensor> for NetworkDenoiser<'_> {
         *x0_hat = output;
         Ok(())
     }
+}
+
+/// The settings' dynamic thresholding; its threshold may be as large as it comes out, as in the paper.
+fn thresholding(settings: &SamplingSettings) -> Option<Thresholding> {
+    (settings.threshold > 0.0).then_some(Thresholding { ratio: settings.threshold, most: f64::MAX })
 }
 
 /// Dynamic thresholding of each row by itself.

@@ -4,6 +4,7 @@ mod bench;
 mod distill;
 pub mod eval;
 mod fit;
+mod given;
 mod inspect;
 pub mod preview;
 mod sample;

@@ -49,6 +49,11 @@ pub enum ExportError {
         "guidance {0} would evaluate the network twice a step, which a device does not; distil it into the model, or sample on the host"
     )]
     Guidance(f64),
+    /// Dynamic thresholding sorts each estimate.
+    #[error(
+        "dynamic thresholding sorts every estimate, which a device does not; set sampling.threshold to 0 in config.toml; --clip true clamps instead"
+    )]
+    Threshold,
     /// A multistep solver reaches back too far.
     #[error("step {step} combines {need} estimates, and a device keeps {most}; use a solver of lower order")]
     History {

@@ -78,6 +78,9 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
     if settings.guidance != 1.0 {
         return Err(ExportError::Guidance(settings.guidance));
     }
+    if settings.threshold > 0.0 {
+        return Err(ExportError::Threshold);
+    }
     if let Some(data) = data
         && (data.shape != description.shape || data.classes != description.classes || data.is_empty())
     {

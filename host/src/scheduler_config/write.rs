@@ -18,6 +18,9 @@ impl SchedulerConfig {
         if process.schedule != ScheduleName::Chain {
             return Err(refuse(format!("process.schedule = {}", process.schedule)));
         }
+        if settings.threshold > 0.0 {
+            return Err(refuse("sampling.threshold without a largest threshold".to_owned()));
+        }
         let betas = match process.betas {
             BetaRule::Linear => "linear",
             BetaRule::ScaledLinear => "scaled_linear",
