@@ -125,6 +125,8 @@ pub struct ProcessSettings {
     pub beta_start: f64,
     /// A chain's last beta.
     pub beta_end: f64,
+    /// Whether a chain is rescaled to end without signal.
+    pub zero_terminal_snr: bool,
 }
 
 /// The section `[network]`.

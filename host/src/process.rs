@@ -45,7 +45,10 @@ impl AnyProcess {
                     BetaRule::Sigmoid => Betas::Sigmoid { start, end },
                 };
                 let mut alpha_bar = vec![0.0; settings.chain_steps];
-                Chain::new(betas, &mut alpha_bar)?;
+                match settings.zero_terminal_snr {
+                    true => Chain::with_zero_terminal_snr(betas, &mut alpha_bar)?,
+                    false => Chain::new(betas, &mut alpha_bar)?,
+                };
                 Ok(Self::Chain(Chain::from_alpha_bar(alpha_bar)?))
             }
         }
@@ -80,5 +83,23 @@ impl Process for AnyProcess {
             Self::Continuous(schedule) => schedule.velocity(t),
             Self::Chain(chain) => chain.velocity(t),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preset::Preset;
+
+    #[test]
+    fn a_chain_may_end_without_signal() {
+        let end = |zero_terminal_snr: bool| {
+            let set = ["process.schedule=chain".to_owned(), format!("process.zero_terminal_snr={zero_terminal_snr}")];
+            let process = AnyProcess::new(&Preset::parse("test", "", &set).unwrap().process).unwrap();
+            (process.level(1.0).unwrap().alpha, process.level(0.001).unwrap().alpha)
+        };
+        let ((rescaled, first), (plain, same)) = (end(true), end(false));
+        // The first step stays as it is (Lin et al. 2023).
+        assert!(rescaled == 0.0 && plain > 0.006 && (first - same).abs() < 1e-12, "{rescaled} {plain} {first} {same}");
     }
 }

@@ -30,7 +30,7 @@ impl Program {
         match command {
             "export" | "run" => TWIN,
             "flash" => FLASHER,
-            "sample" if arguments.iter().any(|argument| is_artifact(Path::new(argument))) => TWIN,
+            "sample" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
             // The curve's subject is a preset, which may be a file too.
             "eval" if arguments.iter().any(|argument| argument == "--curve") => HOST,
             "eval" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
@@ -39,7 +39,7 @@ impl Program {
     }
 }
 
-/// What an evaluation is of: the one argument that no option takes. Data are files as well, so it has to be told from options' values.
+/// What samples are drawn of, or an evaluation is of: the one argument that no option takes. Data are files as well, so it has to be told from options' values.
 fn subject(arguments: &[OsString]) -> Option<&OsString> {
     const WITHOUT_VALUE: [&str; 5] = ["--json", "--help", "-h", "--curve", "--resume"];
     let mut is_value = false;
@@ -217,6 +217,8 @@ mod tests {
         assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), TWIN);
         assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), " --count 3")), HOST);
         assert_eq!(program("sample", "nowhere --help"), HOST);
+        let conditions = concat!("runs/faces --conditions ", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_eq!(program("sample", conditions), HOST);
         assert_eq!(program("eval", "--seeds 3 --json nowhere.tweedie --run runs/digits"), TWIN);
         assert_eq!(program("eval", concat!("runs/digits --data ", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), HOST);
         assert_eq!(program("eval", concat!("--data=", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml runs/digits")), HOST);

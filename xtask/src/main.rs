@@ -36,6 +36,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask sample runs/digits --class 3 --count 16", "draw sixteen threes"),
     ("cargo xtask distill runs/digits", "make a student that draws in two steps, with two fifths of the weights"),
     ("cargo xtask eval runs/digits", "how good is it, and does it copy?"),
+    ("cargo xtask train digits-text", "digits that are drawn by a prompt, such as \"a handwritten seven\""),
     ("cargo xtask train cow", "points inside a cow, drawn from noise"),
     ("cargo xtask inspect faces.npy", "what is in my data, and how should I train on them?"),
     ("cargo xtask train --help", "how to train on your own data"),

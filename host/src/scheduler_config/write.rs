@@ -50,6 +50,9 @@ impl SchedulerConfig {
         put("beta_schedule", json!(betas));
         put("beta_start", json!(process.beta_start));
         put("beta_end", json!(process.beta_end));
+        if process.zero_terminal_snr {
+            put("rescale_betas_zero_snr", json!(true));
+        }
         put("prediction_type", json!(prediction));
         put("timestep_spacing", json!(spacing));
         put("clip_sample", json!(settings.clip));
