@@ -3,7 +3,8 @@
 //! This is the bounded, reproducible twin of the fuzz target in `firmware/fuzz`; debug builds run it, so overflow checks are on.
 
 use tweedie_core::artifact::{
-    self, ArtifactError, Header, Layer, Linear, Normalise, PlanStep, TABLE_ENTRIES, pack_weights, seal, weight_words,
+    self, ArtifactError, Header, Layer, Linear, Mixture, MixtureLevel, MixtureTerms, Normalise, PlanStep,
+    TABLE_ENTRIES, pack_weights, seal, weight_words,
 };
 use tweedie_core::threefry;
 use tweedie_firmware::{Model, sample};
@@ -94,6 +95,81 @@ fn model() -> Vec<u32> {
     words
 }
 
+/// A small mixture: two classes of two components of odd rank in three coordinates, two steps.
+fn mixture() -> Vec<u32> {
+    let (features, components, rank, blocks, steps) = (3, 2, 1, 2, 2);
+    let rows = components * (1 + rank);
+    let mut bits = (0..).flat_map(|i| threefry::block([9, 2, 3, 4], [i, 0, 0, 0]));
+    let mut next = move |low: i32, high: i32| low + (bits.next().unwrap() % (high - low + 1) as u32) as i32;
+    let mut packed = |inputs: usize, outputs: usize| {
+        let length = weight_words(inputs, outputs).unwrap();
+        let mut packed = vec![0; blocks * length];
+        for block in packed.chunks_mut(length) {
+            let plain: Vec<i8> = (0..inputs * outputs).map(|_| next(-127, 127) as i8).collect();
+            pack_weights(&plain, inputs, outputs, block).unwrap();
+        }
+        packed
+    };
+    let (own_rows, columns) = (packed(features, rows), packed(rows, features));
+    let mut by_step = Vec::new();
+    for step in 0..steps {
+        let level = MixtureLevel {
+            alpha: (1 + step) << 29,
+            sharpness: 30_000,
+            logit_shift: 20,
+            norm_shift: 17,
+            square_shift: 16,
+            gain_shift: 2,
+        };
+        by_step.extend(level.to_words());
+        for k in 0..(blocks * components) as i32 {
+            let gains = [5_000 * (k + 1) as u32];
+            let terms = MixtureTerms { constant: -700 * k, mean_gain: 9_000, floor_gain: 4_000, excess_gains: &gains };
+            by_step.extend(terms.head());
+            by_step.extend(gains);
+        }
+    }
+    let layer = Layer::Mixture(Mixture {
+        input_at: 0,
+        features: features as u32,
+        output_at: 4,
+        work_at: 8,
+        components: components as u16,
+        rank: rank as u16,
+        blocks: blocks as u32,
+        rows: &own_rows,
+        offsets: &vec![(-12_345_i32) as u32; blocks * rows],
+        multipliers: &vec![1 << 24; blocks * rows],
+        columns: &columns,
+        output_multipliers: &vec![1 << 24; blocks * features],
+        by_step: &by_step,
+    });
+    let step = |keep, pull| PlanStep {
+        keep,
+        kick: 0,
+        from_state: 0,
+        from_output: 1 << 14,
+        pulls: [pull, 0, 0, 0],
+        pull_count: 1,
+        angle: 0.5,
+    };
+    let plan = [step(9000, 7000), step(0, 1 << 14)];
+    let header = Header {
+        dims: [3, 1, 1, 1],
+        rank: 1,
+        classes: blocks as u16,
+        clip: false,
+        arena: 20,
+        input_at: 0,
+        output_at: 4,
+        offset: 0.0,
+        scale: 1.0,
+    };
+    let mut words = vec![0; artifact::length(&plan, &[layer])];
+    artifact::write(&header, &plan, &[layer], &mut words).unwrap();
+    words
+}
+
 /// Parses; what parses is run. Whether it parsed.
 fn run(words: &[u32]) -> Result<(), ArtifactError> {
     let model = Model::parse(words)?;
@@ -110,63 +186,68 @@ fn run(words: &[u32]) -> Result<(), ArtifactError> {
 #[test]
 fn the_whole_file_runs() {
     run(&model()).unwrap();
+    run(&mixture()).unwrap();
 }
 
 #[test]
 fn every_truncation_is_refused() {
-    let words = model();
-    for length in 0..words.len() {
-        assert!(run(&words[..length]).is_err(), "{length} of {} words were accepted", words.len());
+    for words in [model(), mixture()] {
+        for length in 0..words.len() {
+            assert!(run(&words[..length]).is_err(), "{length} of {} words were accepted", words.len());
+        }
+        assert!(matches!(run(&words[..words.len() - 1]), Err(ArtifactError::Truncated { .. })));
     }
-    assert!(matches!(run(&words[..words.len() - 1]), Err(ArtifactError::Truncated { .. })));
 }
 
 #[test]
 fn every_single_bit_flip_is_refused() {
-    let words = model();
-    for bit in 0..words.len() * 32 {
-        let mut flipped = words.clone();
-        flipped[bit / 32] ^= 1 << (bit % 32);
-        assert!(run(&flipped).is_err(), "bit {bit} was flipped, and nobody noticed");
+    for words in [model(), mixture()] {
+        for bit in 0..words.len() * 32 {
+            let mut flipped = words.clone();
+            flipped[bit / 32] ^= 1 << (bit % 32);
+            assert!(run(&flipped).is_err(), "bit {bit} was flipped, and nobody noticed");
+        }
     }
 }
 
 #[test]
 fn flips_behind_the_checksum_are_refused_or_run() {
-    let words = model();
-    let (mut refused, mut ran) = (0, 0);
-    for bit in 5 * 32..words.len() * 32 {
-        let mut flipped = words.clone();
-        flipped[bit / 32] ^= 1 << (bit % 32);
-        seal(&mut flipped);
-        match run(&flipped) {
-            Ok(()) => ran += 1,
-            Err(_) => refused += 1,
+    for words in [model(), mixture()] {
+        let (mut refused, mut ran) = (0, 0);
+        for bit in 5 * 32..words.len() * 32 {
+            let mut flipped = words.clone();
+            flipped[bit / 32] ^= 1 << (bit % 32);
+            seal(&mut flipped);
+            match run(&flipped) {
+                Ok(()) => ran += 1,
+                Err(_) => refused += 1,
+            }
         }
+        // Weights, biases and gains may be anything; offsets, sizes and shifts may not.
+        assert!(refused > 100 && ran > 100, "{refused} refused, {ran} ran");
     }
-    // Weights and biases may be anything; offsets and sizes may not.
-    assert!(refused > 100 && ran > 100, "{refused} refused, {ran} ran");
 }
 
 #[test]
 fn random_edits_behind_the_checksum_are_refused_or_run() {
-    let words = model();
     let mut bits = (0..).flat_map(|i| threefry::block([5, 6, 7, 8], [i, 0, 0, 0]));
     let mut next = || bits.next().unwrap();
-    for _ in 0..30_000 {
-        let mut edited = words.clone();
-        for _ in 0..1 + next() % 4 {
-            // Header, plan and layers matter most.
-            let at = (5 + next() % 90) as usize;
-            edited[at] = match next() % 4 {
-                0 => next(),
-                1 => edited[at].wrapping_add(next() % 9).wrapping_sub(4),
-                2 => [0, 1, u32::MAX, 1 << 31, 0x7FFF_FFFF, 0xFFFF, 0x1_0000][next() as usize % 7],
-                _ => edited[(next() as usize) % words.len()],
-            };
+    // Header, plan and records matter most, and a mixture's terms, which come last.
+    for (words, places) in [(model(), 90), (mixture(), 35), (mixture(), mixture().len() as u32 - 5)] {
+        for _ in 0..15_000 {
+            let mut edited = words.clone();
+            for _ in 0..1 + next() % 4 {
+                let at = (5 + next() % places) as usize;
+                edited[at] = match next() % 4 {
+                    0 => next(),
+                    1 => edited[at].wrapping_add(next() % 9).wrapping_sub(4),
+                    2 => [0, 1, u32::MAX, 1 << 31, 0x7FFF_FFFF, 0xFFFF, 0x1_0000][next() as usize % 7],
+                    _ => edited[(next() as usize) % words.len()],
+                };
+            }
+            seal(&mut edited);
+            let _ = run(&edited);
         }
-        seal(&mut edited);
-        let _ = run(&edited);
     }
 }
 

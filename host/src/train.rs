@@ -302,13 +302,17 @@ impl Lesson for Regression<'_> {
     }
 }
 
-fn subject<'a>(preset: &'a Preset, data: &Dataset) -> Result<Subject<'a>, Error> {
+pub(crate) fn subject<'a>(preset: &'a Preset, data: &Dataset) -> Result<Subject<'a>, Error> {
     let (description, config) = (Description::new(preset, data)?, preset.to_toml()?);
     Ok(Subject { preset, description, config, fingerprint: fingerprint(data) })
 }
 
 /// The lesson of a preset.
-fn lesson<'a>(preset: &'a Preset, data: &'a Dataset, process: &'a AnyProcess) -> Result<Box<dyn Lesson + 'a>, Error> {
+pub(crate) fn lesson<'a>(
+    preset: &'a Preset,
+    data: &'a Dataset,
+    process: &'a AnyProcess,
+) -> Result<Box<dyn Lesson + 'a>, Error> {
     let regression = Regression::new(preset, data, process)?;
     Ok(match preset.network.kind {
         NetworkKind::Mixture => Box::new(denoising::OnStiefel(regression)),

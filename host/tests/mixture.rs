@@ -47,12 +47,34 @@ fn a_mixture_is_fitted_sampled_and_fitted_again_to_the_same_bytes() {
 }
 
 #[test]
+fn a_mixture_learns_by_the_denoising_loss_the_same_every_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |run: &str, more: &[&str]| {
+        let out = folder.path().join(run).display().to_string();
+        let base = ["train", "digits-mixture-denoising", "--out", &out, "--json", "--set", "network.rank=2"];
+        let output =
+            succeed(tweedie(&[&base[..], &["--steps", "4", "--set", "training.checkpoint_every=2"], more].concat()));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let summary = train("a", &[]);
+    assert_eq!(summary["parameters"], 40 * (1 + 64 + 2 * 64 + 2 + 1));
+    train("b", &[]);
+    let model = |run: &str| fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
+    assert!(model("a") == model("b"));
+    let run = folder.path().join("a").display().to_string();
+    let out = folder.path().join("drawn").display().to_string();
+    succeed(tweedie(&["sample", &run, "--count", "20", "--out", &out, "--json"]));
+    assert!(fs::read(folder.path().join("drawn/samples.npy")).is_ok());
+}
+
+#[test]
 fn sizes_that_do_not_fit_end_with_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run").display().to_string();
     for (set, sentence) in [
         ("network.rank=64", "network.rank = 64 must be below 64, the number of values in a sample"),
         ("network.components=135", "network.components = 135 must be at most 134, the number of samples of class 2"),
+        ("network.kind=residual-mlp", "training.method = em is for mixtures"),
         ("training.prediction=v", "training.prediction = v must be x0 for a mixture"),
     ] {
         let output = tweedie(&["train", "digits-mixture", "--out", &out, "--set", set]).output().unwrap();

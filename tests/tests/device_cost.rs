@@ -1,6 +1,7 @@
-//! What the default digits model and its student cost on each emulated chip: limits that must hold, and figures that must not drift.
+//! What the default digits model, its student and the default mixture cost on each emulated chip: limits that must hold, and figures that must not drift.
 //!
-//! The models are `firmware/examples/digits.tweedie`, of 20 steps, and `digits-2-steps.tweedie`, its default student. To accept new figures,
+//! The models are `firmware/examples/digits.tweedie`, of 20 steps, `digits-2-steps.tweedie`, its default student, and `digits-mixture.tweedie`, of
+//! 10 steps. To accept new figures,
 //! copy them from the message of the failed test.
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,14 @@ const STUDENT: [Figures; 5] = [
     ("m4", 24_136, 712, 1_844, 100),
     ("m7", 24_136, 712, 1_844, 100),
     ("m33", 24_300, 712, 1_860, 100),
+];
+
+const MIXTURE: [Figures; 5] = [
+    ("m0", 30_684, 800, 2_360, 622),
+    ("m3", 30_084, 800, 2_192, 453),
+    ("m4", 31_060, 800, 2_276, 147),
+    ("m7", 31_060, 800, 2_276, 147),
+    ("m33", 31_120, 800, 2_268, 147),
 ];
 
 /// The figures of a model of that name, and its bytes; every sample makes so many multiply-accumulates.
@@ -81,4 +90,14 @@ fn a_students_digit_fits_a_sensor_node() {
     assert!(code + bytes <= 64 << 10, "{code} bytes of code and {bytes} of model");
     assert!(statics + stack <= 6 << 10, "{statics} bytes of RAM and {stack} of stack");
     assert_recorded(&measured, &STUDENT);
+}
+
+#[test]
+fn a_mixtures_digit_needs_no_network() {
+    let (measured, bytes) = measure("digits-mixture.tweedie", 10 * 2 * 52 * 64);
+    let &(_, code, statics, stack, thousands) = measured.iter().find(|(name, ..)| *name == "m4").expect("an M4");
+    assert!(thousands <= 150, "{thousands} thousand instructions");
+    assert!(code + bytes <= 120 << 10, "{code} bytes of code and {bytes} of model");
+    assert!(statics + stack <= 4 << 10, "{statics} bytes of RAM and {stack} of stack");
+    assert_recorded(&measured, &MIXTURE);
 }

@@ -14,7 +14,7 @@ use tweedie_host::judge::evaluation::Scores;
 use tweedie_host::judge::panel::Panel;
 use tweedie_host::judge::real_rows::RealRows;
 use tweedie_host::mixture::Fit;
-use tweedie_host::preset::{NetworkKind, Preset};
+use tweedie_host::preset::{NetworkKind, Preset, TrainingMethod};
 use tweedie_host::process::AnyProcess;
 use tweedie_host::run_folder::RunFolder;
 use tweedie_host::sample::{classes_in_turn, sample};
@@ -110,17 +110,39 @@ fn the_default_preset_and_its_student_draw_good_digits() {
     }
 }
 
+/// Fits the mixture of a built-in preset.
+fn mixture(panel: &Panel, preset: &str, folder: &Path) -> Model {
+    let preset = Preset::load(preset, &[]).unwrap();
+    let run = RunFolder::create(folder, &preset.to_toml().unwrap()).unwrap();
+    let data = &panel.rows().training;
+    let process = AnyProcess::new(&preset.process).unwrap();
+    match preset.training.method {
+        TrainingMethod::Em => {
+            Fit::begin(data, &preset.network, preset.training.seed).unwrap().run(&preset, data, &run, |_| {}).unwrap();
+        }
+        TrainingMethod::Denoising => {
+            Training::begin(&preset, data, &process, &Device::Cpu).unwrap().run(&run, |_| {}).unwrap();
+        }
+    }
+    Model::load(&run.model(), &Device::Cpu).unwrap()
+}
+
 #[test]
 fn the_mixture_draws_digits_better_than_the_network() {
     let panel = panel();
-    let preset = Preset::load("digits-mixture", &[]).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let run = RunFolder::create(&folder.path().join("run"), &preset.to_toml().unwrap()).unwrap();
-    let data = &panel.rows().training;
-    Fit::begin(data, &preset.network, preset.training.seed).unwrap().run(&preset, data, &run, |_| {}).unwrap();
-    let scores = scores(&panel, &Model::load(&run.model(), &Device::Cpu).unwrap());
-    println!("samples of the mixture: {scores:?}");
-    // The network's figure is 1.257.
-    assert!(scores.pixels.frechet <= 1.2, "{scores:?}");
-    good(&panel, &scores);
+    for preset in ["digits-mixture", "digits-mixture-denoising"] {
+        let model = mixture(&panel, preset, &folder.path().join(preset));
+        let float = scores(&panel, &model);
+        println!("samples of {preset}: {float:?}");
+        // The network's figure is 1.257.
+        assert!(float.pixels.frechet <= 1.2, "{float:?}");
+        good(&panel, &float);
+
+        let fixed = scores_in_fixed_point(&panel, &model);
+        let cost = fixed.pixels.frechet / float.pixels.frechet;
+        println!("in fixed point {cost:.4} times the distance");
+        assert!(cost <= 1.02, "{cost}");
+        good(&panel, &fixed);
+    }
 }

@@ -11,6 +11,8 @@ use tweedie_firmware::kernels::{activate, add, linear, normalise, numbers, numbe
 use tweedie_firmware::tensor::{Coeff, FixedTensor};
 use tweedie_firmware::{Model, sample};
 
+mod mixtures;
+
 /// The widest layer here.
 const WIDEST: usize = 256;
 /// Words of the artifact that is parsed and sampled here.
@@ -297,6 +299,18 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "every shape", units: (1, "run"), run: |m, _| run_shapes(m), expected: 0x3152_f72f },
     Workload { name: "extreme sums", units: (1, "run"), run: |m, _| run_extremes(m), expected: 0x2ce2_63f1 },
     Workload { name: "odd counts", units: (1, "run"), run: |m, _| run_odd(m), expected: 0x17c7_74e8 },
+    Workload {
+        name: "mixture 4x12 in 64",
+        units: (mixtures::PRODUCTS, "mac"),
+        run: |m, _| mixtures::run(m, 1),
+        expected: 0x5c93_e085,
+    },
+    Workload {
+        name: "mixture of two classes",
+        units: (3 * mixtures::PRODUCTS, "mac"),
+        run: |m, _| mixtures::run(m, 2),
+        expected: 0xa1cc_6094,
+    },
     Workload { name: "normalise 128", units: (128, "number"), run: |m, _| run_normalise(m), expected: 0x3d46_aaa2 },
     Workload { name: "table 128", units: (128, "number"), run: |m, _| run_activate(m), expected: 0x9a26_63ca },
     Workload { name: "add 128", units: (128, "number"), run: |m, _| run_add(m), expected: 0x650b_4d50 },
