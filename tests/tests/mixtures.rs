@@ -77,7 +77,7 @@ fn the_kernel_is_the_arithmetic_that_the_format_describes() {
                 let mut expected: Vec<Q12> = described.into_iter().map(Q12::from_bits).collect();
                 let planned = model.step(step).unwrap();
                 let expected = FixedTensor::from_mut(&mut expected);
-                let coefficient = tweedie_firmware::tensor::Coeff::from_bits;
+                let coefficient = |bits: i16| tweedie_firmware::tensor::Coeff::from_bits(bits.into());
                 expected
                     .combine(coefficient(planned.from_output), &[(coefficient(planned.from_state), state)])
                     .unwrap();

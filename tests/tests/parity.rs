@@ -190,7 +190,7 @@ impl RandomModel {
 fn random_networks_draw_the_same_bytes_on_every_chip() {
     let mut g = Gen::new(100);
     let solvers = SolverName::ALL.iter().copied().map(Some).chain(std::iter::repeat(None));
-    let mut made = |solver| {
+    let made = |solver| {
         std::iter::repeat_with(|| RandomModel::new(&mut g, solver))
             .flatten()
             // The room that the board's program has.

@@ -92,15 +92,16 @@ impl Arbitrary for RandomMixture {
             output_multipliers: &output_multipliers,
             by_step: &by_step,
         });
-        let coefficient = |g: &mut Gen| within(g, -1 << 14, 1 << 14) as i16;
+        let coefficient = |g: &mut Gen| within(g, -1 << 14, 1 << 14) as i32;
         let plan: Vec<PlanStep> = (0..steps)
             .map(|_| PlanStep {
                 keep: coefficient(g),
                 kick: if bool::arbitrary(g) { coefficient(g).saturating_abs() } else { 0 },
-                from_state: if bool::arbitrary(g) { coefficient(g) } else { 0 },
+                from_state: if bool::arbitrary(g) { coefficient(g) as i16 } else { 0 },
                 from_output: 1 << 14,
                 pulls: [coefficient(g), 0, 0, 0],
                 pull_count: 1,
+                memory: None,
                 angle: 0.5,
             })
             .collect();
