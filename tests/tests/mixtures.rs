@@ -109,7 +109,15 @@ fn clusters(seed: u64, features: usize, classes: usize) -> Dataset {
         }));
     }
     let labels = (classes > 0).then(|| (0..count).map(|i| (i % classes) as u32).collect());
-    Dataset { name: "clusters".into(), shape: vec![features], samples, labels, classes, scaling: Scaling::IDENTITY }
+    Dataset {
+        name: "clusters".into(),
+        shape: vec![features],
+        samples,
+        labels,
+        classes,
+        conditions: None,
+        scaling: Scaling::IDENTITY,
+    }
 }
 
 fn fitted(data: &Dataset, overrides: &[String]) -> checkpoint::Model {
