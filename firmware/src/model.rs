@@ -118,6 +118,7 @@ impl<'m, 'a, 's> Network<'m, 'a, 's> {
                     kernels::linear(&linear, step, class, input, output)
                 }
                 Layer::Convolution(convolution) => kernels::convolution(&convolution, step, class, self.arena),
+                Layer::Depthwise(depthwise) => kernels::depthwise(&depthwise, step, class, self.arena),
                 Layer::Attention(attention) => kernels::attention(&attention, self.arena),
                 Layer::Rearrange(rearrange) => {
                     let (input, output) = self.apart(rearrange.input_at, rearrange.output_at).ok_or(outside)?;

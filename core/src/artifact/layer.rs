@@ -1,7 +1,7 @@
 //! The kinds of layers: which record is whose.
 
 use super::record::{Arena, MAX_TABLES, Tables, low};
-use super::{ArtifactError, Attention, Constants, Convolution, Linear, Normalise, Rearrange};
+use super::{ArtifactError, Attention, Constants, Convolution, Depthwise, Linear, Normalise, Rearrange};
 
 /// One layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Layer<'a> {
     Normalise(Normalise),
     /// Convolution.
     Convolution(Convolution<'a>),
+    /// Depthwise convolution.
+    Depthwise(Depthwise<'a>),
     /// Samples as images of patches, and back.
     Rearrange(Rearrange),
     /// Numbers that are always the same.
@@ -31,6 +33,7 @@ impl<'a> Layer<'a> {
             Linear::KIND => Ok(Linear::WORDS),
             Normalise::KIND => Ok(Normalise::WORDS),
             Convolution::KIND => Ok(Convolution::WORDS),
+            Depthwise::KIND => Ok(Depthwise::WORDS),
             Rearrange::KIND => Ok(Rearrange::WORDS),
             Constants::KIND => Ok(Constants::WORDS),
             Attention::KIND => Ok(Attention::WORDS),
@@ -44,9 +47,31 @@ impl<'a> Layer<'a> {
             Self::Linear(_) => Linear::WORDS,
             Self::Normalise(_) => Normalise::WORDS,
             Self::Convolution(_) => Convolution::WORDS,
+            Self::Depthwise(_) => Depthwise::WORDS,
             Self::Rearrange(_) => Rearrange::WORDS,
             Self::Constants(_) => Constants::WORDS,
             Self::Attention(_) => Attention::WORDS,
+        }
+    }
+
+    /// Multiply-accumulates of one evaluation; sums and normalisations do not count.
+    pub fn multiply_accumulates(&self) -> u64 {
+        let of_rows = |rows: &Linear<'_>| u64::from(rows.inputs) * u64::from(rows.outputs);
+        match self {
+            Self::Linear(linear) => of_rows(linear),
+            Self::Convolution(convolution) => {
+                let (height, width) = convolution.output_size();
+                u64::from(height) * u64::from(width) * of_rows(&convolution.rows)
+            }
+            Self::Depthwise(depthwise) => {
+                let (height, width) = depthwise.output_size();
+                u64::from(height) * u64::from(width) * of_rows(&depthwise.rows)
+            }
+            // Scores, and the sum of values that they weigh.
+            Self::Attention(Attention { tokens, heads, depth, .. }) => {
+                2 * u64::from(*tokens).pow(2) * u64::from(*heads) * u64::from(*depth)
+            }
+            Self::Normalise(_) | Self::Rearrange(_) | Self::Constants(_) => 0,
         }
     }
 
@@ -57,6 +82,9 @@ impl<'a> Layer<'a> {
             Some(Normalise::KIND) => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
             Some(Convolution::KIND) => {
                 Convolution::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Convolution)
+            }
+            Some(Depthwise::KIND) => {
+                Depthwise::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Depthwise)
             }
             Some(Rearrange::KIND) => Rearrange::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Rearrange),
             Some(Constants::KIND) => {
@@ -76,6 +104,7 @@ impl<'a> Layer<'a> {
             Self::Linear(linear) => linear.tables(),
             Self::Normalise(_) | Self::Rearrange(_) => [&[]; MAX_TABLES],
             Self::Convolution(convolution) => convolution.rows.tables(),
+            Self::Depthwise(depthwise) => depthwise.rows.tables(),
             Self::Constants(constants) => constants.tables(),
             Self::Attention(attention) => attention.tables(),
         }
@@ -87,6 +116,7 @@ impl<'a> Layer<'a> {
             Self::Linear(linear) => linear.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Normalise(normalise) => normalise.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Convolution(convolution) => convolution.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            Self::Depthwise(depthwise) => depthwise.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Rearrange(rearrange) => rearrange.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Constants(constants) => constants.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Attention(attention) => attention.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
@@ -100,6 +130,7 @@ impl<'a> Layer<'a> {
             Self::Linear(linear) => linear.check(arena),
             Self::Normalise(normalise) => normalise.check(arena),
             Self::Convolution(convolution) => convolution.check(arena),
+            Self::Depthwise(depthwise) => depthwise.check(arena),
             Self::Rearrange(rearrange) => rearrange.check(arena),
             Self::Constants(constants) => constants.check(arena),
             Self::Attention(attention) => attention.check(arena),

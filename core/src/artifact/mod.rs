@@ -61,12 +61,16 @@
 //! | 9 to 14 | as words 5 to 10 of a linear layer | | | |
 //! | 15 | 0 | | | |
 //!
-//! See [`Linear`], [`Normalise`], [`Convolution`], [`Rearrange`], [`Constants`] and [`Attention`] for what the numbers mean and how the arithmetic
+//! A depthwise convolution is of kind 8: `input_at`; height and width; stride; `input_at`, `output_at` and outputs of the rows; words 5 to 10 of a
+//! linear layer; 0.
+//!
+//! See [`Linear`], [`Normalise`], [`Convolution`], [`Depthwise`], [`Rearrange`], [`Constants`] and [`Attention`] for what the numbers mean and how the arithmetic
 //! goes, bit by bit.
 
 mod attention;
 mod constants;
 mod convolution;
+mod depthwise;
 mod error;
 mod layer;
 mod linear;
@@ -79,6 +83,7 @@ mod write;
 pub use attention::{Attention, MAX_TOKENS};
 pub use constants::Constants;
 pub use convolution::{Convolution, Source};
+pub use depthwise::Depthwise;
 pub use error::ArtifactError;
 pub use layer::Layer;
 pub use linear::{Linear, pack_weights, unpack_half, weight_words};

@@ -29,9 +29,9 @@ fn run(words: &[u32]) {
         .artifact()
         .layers()
         .map(|layer| match layer {
-            Layer::Linear(linear) => u64::from(linear.inputs) * u64::from(linear.outputs),
-            Layer::Normalise(normalise) => 8 * u64::from(normalise.features),
-            _ => 0,
+            Layer::Normalise(normalise) => 8 * u64::from(normalise.features) * u64::from(normalise.rows),
+            Layer::Rearrange(rearrange) => rearrange.elements(),
+            layer => layer.multiply_accumulates(),
         })
         .sum();
     let work = (work + model.features() as u64) * model.steps() as u64;

@@ -1,7 +1,6 @@
 //! Why a model cannot be exported, each as one sentence with a remedy.
 
 use crate::error::Error;
-use crate::preset::NetworkKind;
 use tweedie_core::artifact::ArtifactError;
 
 /// What export refuses.
@@ -18,9 +17,11 @@ pub enum ExportError {
         "the model is a mixture, and an artifact holds no softmax yet; export a network, such as the preset digits trains"
     )]
     Mixture,
-    /// The network is one of images.
-    #[error("the model is a {0} network of images, which an artifact does not hold yet; sample it on the host")]
-    Images(NetworkKind),
+    /// Channels of a pixel, or a token's numbers in a head, that share a word with the next one's.
+    #[error(
+        "the network works on {0} numbers at a time, and a device on pairs; train with an even --set network.hidden"
+    )]
+    Odd(usize),
     /// A coefficient that 14 fractional bits of 16 cannot hold.
     #[error(
         "step {step} of {steps} needs {name} = {value:.3}, and a device holds coefficients from -2 up to 2; {remedy}"

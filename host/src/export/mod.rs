@@ -3,7 +3,7 @@
 //! | step | module |
 //! |---|---|
 //! | the plan, normalised, in 14 fractional bits | [`mod@freeze`] |
-//! | embeddings become tables of biases, normalisation's scale goes into the next layer | [`mod@fold`], [`folded`] |
+//! | embeddings become tables of biases, normalisation's scale goes into the next layer | [`mod@fold`], [`folded`], [`folded_convolution`] |
 //! | activations measured along the sampler's own trajectories and on noised data | [`mod@calibrate`] |
 //! | scales, 8-bit weights, 32-bit biases, multipliers, activation tables | [`mod@quantise`], [`rounding`], [`table`] |
 //! | no accumulator can overflow | [`prove`] |
@@ -17,9 +17,12 @@ pub mod arena;
 pub mod calibrate;
 mod error;
 pub mod fold;
+mod fold_images;
 pub mod folded;
+pub mod folded_convolution;
 pub mod freeze;
 pub mod integer;
+mod integer_images;
 pub mod origin;
 pub mod prove;
 pub mod quantise;
@@ -28,6 +31,7 @@ pub mod rounding;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use error::ExportError;
 pub use report::Report;
@@ -39,11 +43,9 @@ use crate::preset::SamplingSettings;
 use crate::process::AnyProcess;
 use crate::query::Query;
 use crate::sample::plan_for;
-use arena::Arena;
-use folded::{Folded, Kind};
+use folded::Folded;
 use freeze::FrozenPlan;
-use quantise::{Quantised, QuantisedNetwork};
-use tweedie_core::artifact::{self, Artifact, ArtifactError, Header, Layer, Linear, Normalise};
+use tweedie_core::artifact::{Artifact, Header};
 use tweedie_core::prediction::Prediction;
 use tweedie_core::schedule::Process;
 
@@ -105,7 +107,7 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
         offset: description.offset,
         scale: description.scale,
     };
-    let words = write(&header, &plan.fixed, &network, &quantised, &arena)?;
+    let words = write::write(&header, &plan.fixed, &network, &quantised, &arena)?;
     let report = report::measure(&Artifact::parse(&words)?, &network, &quantised, &calibration)?;
     Ok(Export { words, report })
 }
@@ -122,87 +124,4 @@ fn frozen(model: &Model, settings: &SamplingSettings) -> Result<(FrozenPlan, Fol
     let angles: Vec<Vec<f64>> = queries.into_iter().map(|query| query.angles).collect();
     let network = fold::fold(model, &angles)?;
     Ok((plan, network))
-}
-
-/// A linear layer's tables as words.
-#[derive(Default)]
-struct Tables {
-    weights: Vec<u32>,
-    bias: Vec<u32>,
-    table: Vec<u32>,
-    step_bias: Vec<u32>,
-    class_bias: Vec<u32>,
-}
-
-fn write(
-    header: &Header,
-    plan: &[artifact::PlanStep],
-    network: &Folded,
-    quantised: &QuantisedNetwork,
-    arena: &Arena,
-) -> Result<Vec<u32>, ExportError> {
-    let sizes = |index: usize| {
-        let layer = &network.layers[index];
-        (network.buffers[layer.input].length, network.buffers[layer.output].length)
-    };
-    let tables = quantised.layers.iter().enumerate().map(|(index, layer)| {
-        let Quantised::Linear(linear) = layer else { return Ok(Tables::default()) };
-        let (inputs, outputs) = sizes(index);
-        let unsigned = |values: &[i32]| values.iter().map(|&value| value as u32).collect();
-        let length = artifact::weight_words(inputs, outputs).ok_or(ArtifactError::Inconsistent("a layer's size"))?;
-        let mut weights = vec![0; length];
-        artifact::pack_weights(&linear.weights, inputs, outputs, &mut weights)?;
-        Ok(Tables {
-            weights,
-            bias: unsigned(&linear.bias),
-            table: table::packed(&linear.table),
-            step_bias: unsigned(&linear.step_bias),
-            class_bias: unsigned(&linear.class_bias),
-        })
-    });
-    let tables = tables.collect::<Result<Vec<_>, ArtifactError>>()?;
-    let layers = quantised.layers.iter().zip(&tables).enumerate().map(|(index, (layer, tables))| {
-        let (inputs, outputs) = sizes(index);
-        let FoldedPlace { input_at, output_at, add } = FoldedPlace::of(network, arena, index);
-        match layer {
-            Quantised::Linear(linear) => Layer::Linear(Linear {
-                input_at,
-                inputs: inputs as u32,
-                output_at,
-                outputs: outputs as u32,
-                add,
-                weights: &tables.weights,
-                bias: &tables.bias,
-                multipliers: &linear.multipliers,
-                table: &tables.table,
-                step_bias: &tables.step_bias,
-                class_bias: &tables.class_bias,
-            }),
-            &Quantised::Normalise { shift, epsilon, gain } => {
-                Layer::Normalise(Normalise { input_at, features: inputs as u32, output_at, shift, epsilon, gain })
-            }
-        }
-    });
-    let layers: Vec<Layer<'_>> = layers.collect();
-    let mut words = vec![0; artifact::length(plan, &layers)];
-    artifact::write(header, plan, &layers, &mut words)?;
-    Ok(words)
-}
-
-/// Where a layer reads and writes.
-struct FoldedPlace {
-    input_at: u32,
-    output_at: u32,
-    add: bool,
-}
-
-impl FoldedPlace {
-    fn of(network: &Folded, arena: &Arena, index: usize) -> Self {
-        let layer = &network.layers[index];
-        Self {
-            input_at: arena.offsets[layer.input] as u32,
-            output_at: arena.offsets[layer.output] as u32,
-            add: matches!(&layer.kind, Kind::Linear(linear) if linear.add),
-        }
-    }
 }

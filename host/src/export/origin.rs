@@ -4,7 +4,7 @@ use super::folded::Kind;
 use super::{ExportError, frozen};
 use crate::checkpoint::Model;
 use crate::preset::SamplingSettings;
-use tweedie_core::artifact::{Artifact, Layer};
+use tweedie_core::artifact::{Artifact, Convolution, Layer};
 
 /// Whether `artifact` runs the plan of these settings, and layers of the sizes of this model: then the two draw alike from the same noise, but for
 /// quantisation.
@@ -16,10 +16,17 @@ pub fn may_come_of(artifact: &Artifact<'_>, model: &Model, settings: &SamplingSe
     if !plan.fixed.iter().copied().eq(artifact.plan()) || artifact.header().clip != settings.clip {
         return Ok(false);
     }
-    let folded = network.layers.iter().filter(|layer| matches!(layer.kind, Kind::Linear(_)));
-    let folded = folded.map(|layer| (network.buffers[layer.input].length, network.buffers[layer.output].length));
+    let folded = network.layers.iter().filter_map(|layer| {
+        let outputs = network.buffers[layer.output].length / layer.kind.times();
+        match &layer.kind {
+            Kind::Linear(_) => Some((network.buffers[layer.input].length, outputs)),
+            Kind::Convolution(convolution) => Some((convolution.inputs(), outputs)),
+            _ => None,
+        }
+    });
     let linear = artifact.layers().filter_map(|layer| match layer {
         Layer::Linear(linear) => Some((linear.inputs as usize, linear.outputs as usize)),
+        Layer::Convolution(Convolution { rows, .. }) => Some((rows.inputs as usize, rows.outputs as usize)),
         _ => None,
     });
     Ok(folded.eq(linear))

@@ -19,7 +19,7 @@ pub struct Report {
     pub classes: usize,
     /// Steps of the plan.
     pub steps: usize,
-    /// Multiply-accumulates of all linear layers for one sample, every step counted.
+    /// Multiply-accumulates of all layers for one sample, every step counted.
     pub multiply_accumulates: usize,
     /// The file, in bytes.
     pub bytes: Bytes,
@@ -42,7 +42,7 @@ pub struct Bytes {
     pub head: usize,
     /// Packed weights.
     pub weights: usize,
-    /// Biases and multipliers, four bytes each for every output.
+    /// Biases and multipliers, four bytes each for every output, and constants.
     pub biases: usize,
     /// Biases for each step and each class.
     pub step_and_class_biases: usize,
@@ -70,10 +70,12 @@ pub struct OutputError {
 pub struct LayerReport {
     /// Its name.
     pub name: String,
-    /// Inputs.
+    /// Inputs; of a convolution the numbers of a patch.
     pub inputs: usize,
-    /// Outputs.
+    /// Outputs; of a convolution those of a pixel.
     pub outputs: usize,
+    /// Pixels of a convolution's output, 1 for other layers.
+    pub times: usize,
     /// What 1 stands for in the 16-bit numbers of its output.
     pub unit: f64,
     /// The same before the activation; none for normalisation.
@@ -151,12 +153,16 @@ pub(super) fn measure(
         .map(|((layer, own), compared)| {
             let linear = match own {
                 Quantised::Linear(linear) => Some(linear),
-                Quantised::Normalise { .. } => None,
+                _ => None,
             };
             LayerReport {
                 name: layer.name.clone(),
-                inputs: network.buffers[layer.input].length,
-                outputs: network.buffers[layer.output].length,
+                inputs: match &layer.kind {
+                    Kind::Convolution(convolution) => convolution.inputs(),
+                    _ => network.buffers[layer.input].length,
+                },
+                outputs: network.buffers[layer.output].length / layer.kind.times(),
+                times: layer.kind.times(),
                 unit: quantised.scales[layer.output],
                 pre_activation_unit: linear.map(|linear| linear.pre_activation_unit),
                 weights_db: linear.map(|linear| decibels(linear.weights_signal_to_noise)),
@@ -165,15 +171,12 @@ pub(super) fn measure(
             }
         })
         .collect();
-    let products = network.layers.iter().map(|layer| match layer.kind {
-        Kind::Linear(_) => network.buffers[layer.input].length * network.buffers[layer.output].length,
-        Kind::Normalise(_) => 0,
-    });
+    let products: u64 = artifact.layers().map(|layer| layer.multiply_accumulates()).sum();
     Ok(Report {
         shape: header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect(),
         classes: usize::from(header.classes),
         steps: artifact.steps(),
-        multiply_accumulates: products.sum::<usize>() * artifact.steps(),
+        multiply_accumulates: products as usize * artifact.steps(),
         bytes: bytes(artifact),
         arena_bytes: 2 * header.arena as usize,
         calibration_evaluations: calibration.evaluations,
@@ -191,12 +194,23 @@ pub(super) fn measure(
 fn bytes(artifact: &Artifact<'_>) -> Bytes {
     let mut bytes = Bytes { total: artifact.bytes(), ..Bytes::default() };
     for layer in artifact.layers() {
-        if let Layer::Linear(linear) = layer {
-            bytes.weights += 4 * linear.weights.len();
-            bytes.biases += 4 * (linear.bias.len() + linear.multipliers.len());
-            bytes.step_and_class_biases += 4 * (linear.step_bias.len() + linear.class_bias.len());
-            bytes.tables += 4 * linear.table.len();
-        }
+        let linear = match layer {
+            Layer::Linear(linear) => linear,
+            Layer::Convolution(convolution) => convolution.rows,
+            Layer::Constants(constants) => {
+                bytes.biases += 4 * constants.numbers.len();
+                continue;
+            }
+            Layer::Attention(attention) => {
+                bytes.tables += 4 * attention.table.len();
+                continue;
+            }
+            _ => continue,
+        };
+        bytes.weights += 4 * linear.weights.len();
+        bytes.biases += 4 * (linear.bias.len() + linear.multipliers.len());
+        bytes.step_and_class_biases += 4 * (linear.step_bias.len() + linear.class_bias.len());
+        bytes.tables += 4 * linear.table.len();
     }
     bytes.head = bytes.total - bytes.weights - bytes.biases - bytes.step_and_class_biases - bytes.tables;
     bytes

@@ -12,7 +12,7 @@ pub mod stream;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use tweedie_core::artifact::{Artifact, ArtifactError, Layer};
+use tweedie_core::artifact::{Artifact, ArtifactError};
 
 /// The repository's `firmware/boards`.
 pub fn boards() -> PathBuf {
@@ -92,17 +92,14 @@ impl ModelFile {
         }
     }
 
-    /// Multiply-accumulates of a whole sample: those of the linear layers, for every step.
+    /// Multiply-accumulates of a whole sample: those of every layer, for every step.
     ///
     /// # Errors
     /// As [`ModelFile::artifact`].
     pub fn multiply_accumulates(&self) -> Result<u64, ModelError> {
         let artifact = self.artifact()?;
-        let of_layer = |layer| match layer {
-            Layer::Linear(linear) => u64::from(linear.inputs) * u64::from(linear.outputs),
-            _ => 0,
-        };
-        Ok(artifact.layers().map(of_layer).sum::<u64>() * artifact.steps() as u64)
+        let of_network: u64 = artifact.layers().map(|layer| layer.multiply_accumulates()).sum();
+        Ok(of_network * artifact.steps() as u64)
     }
 }
 
