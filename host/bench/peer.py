@@ -1,6 +1,7 @@
-"""The training step that `cargo xtask bench` compares itself with: the same network in eager PyTorch, on the CPU.
+"""The training steps that `cargo xtask bench` compares itself with: the same networks in eager PyTorch, on the CPU.
 
-The network, the batch and the update are those of host/src/network/residual_mlp.rs and host/presets/digits.toml. The
+The first network, its batch and the update are those of host/src/network/residual_mlp.rs and host/presets/digits.toml, the
+others those of host/src/cli/bench/images.rs. The
 conversation is in lines: after the greeting, every line on standard input, a number of steps, is answered by the
 milliseconds of one step, as JSON. So both programs can take turns on one machine.
 
@@ -54,15 +55,38 @@ class ResidualMlp(nn.Module):
         return self.output(self.blocks(h))
 
 
-def fixed():
+def convolutions():
+    """1-32-32-32-1 channels, 3x3, SiLU between them."""
+    layers = [nn.Conv2d(1, 32, 3, padding=1)]
+    for outputs in (32, 32, 1):
+        layers += [nn.SiLU(), nn.Conv2d(32, outputs, 3, padding=1)]
+    return nn.Sequential(*layers)
+
+
+class TransformerBlock(nn.Module):
+    """Attention in 4 heads and a perceptron four times as wide, both residual."""
+
+    def __init__(self, width=128, heads=4):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.first, self.second = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width)
+        x = x + self.merge(seen)
+        return x + self.second(F.silu(self.first(x)))
+
+
+def fixed(network, *inputs):
     """Forward, backward and AdamW on inputs that stay the same."""
-    network = ResidualMlp()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    x_t, angle, label = torch.randn(BATCH, FEATURES), torch.rand(BATCH), torch.zeros(BATCH, dtype=torch.long)
 
     def step():
         optimiser.zero_grad()
-        network(x_t, angle, label).square().mean().backward()
+        network(*inputs).square().mean().backward()
         optimiser.step()
 
     return step
@@ -106,9 +130,17 @@ def main():
     rows = [[float(cell) for cell in line.split()] for line in iter(sys.stdin.readline, "steps\n")]
     table = torch.tensor(rows)
     data, labels = table[:, :FEATURES].contiguous(), table[:, FEATURES].long()
-    steps = {"fixed": fixed(), "whole": whole(data, labels)}
+    x_t, angle, label = torch.randn(BATCH, FEATURES), torch.rand(BATCH), torch.zeros(BATCH, dtype=torch.long)
+    steps = {"mlp": fixed(ResidualMlp(), x_t, angle, label), "train": whole(data, labels)}
+    images = {
+        "conv": fixed(convolutions(), torch.randn(64, 1, 28, 28)),
+        "block": fixed(TransformerBlock(), torch.randn(64, 49, 128)),
+    }
     for line in sys.stdin:
-        print(json.dumps({name: milliseconds(step, int(line)) for name, step in steps.items()}), flush=True)
+        count = int(line)
+        times = {name: milliseconds(step, count) for name, step in steps.items()}
+        times |= {name: milliseconds(step, max(1, count // 20)) for name, step in images.items()}
+        print(json.dumps(times), flush=True)
 
 
 main()

@@ -13,7 +13,7 @@ use tweedie_host::checkpoint::Model;
 use tweedie_host::data::Dataset;
 use tweedie_host::distill::Rules;
 use tweedie_host::distill::settings::{DistillationConfig, DistillationSettings};
-use tweedie_host::preset::{Preset, SamplingSettings};
+use tweedie_host::preset::{NetworkKind, Preset, SamplingSettings};
 use tweedie_host::process::AnyProcess;
 use tweedie_host::run_folder::RunFolder;
 use tweedie_host::sample::sample;

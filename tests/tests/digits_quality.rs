@@ -14,7 +14,7 @@ use tweedie_host::judge::evaluation::Scores;
 use tweedie_host::judge::panel::Panel;
 use tweedie_host::judge::real_rows::RealRows;
 use tweedie_host::mixture::Fit;
-use tweedie_host::preset::Preset;
+use tweedie_host::preset::{NetworkKind, Preset};
 use tweedie_host::process::AnyProcess;
 use tweedie_host::run_folder::RunFolder;
 use tweedie_host::sample::{classes_in_turn, sample};

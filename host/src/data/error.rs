@@ -75,7 +75,7 @@ pub enum DataError {
     UnknownFormat { file: PathBuf },
 
     /// A folder without any of the names that data sets have.
-    #[error("{}: no data set in this folder; expected train-images-idx3-ubyte (or train-images.idx3-ubyte, either may end in .gz) or samples.npy", file.display())]
+    #[error("{}: no data set in this folder; expected train-images-idx3-ubyte (or train-images.idx3-ubyte, either may end in .gz), samples.npy, or PNGs, which may lie in a sub-folder for each class", file.display())]
     NoDataset { file: PathBuf },
 
     /// No bytes, or a CSV without a single row.
@@ -117,6 +117,22 @@ pub enum DataError {
     /// A dimension of a sample is 0, or a CSV has no column beside the class.
     #[error("{}: a sample of shape {shape:?} holds no values; at least one is needed", file.display())]
     NoValues { file: PathBuf, shape: Vec<usize> },
+
+    /// A file that is no PNG, or a damaged one.
+    #[error("{}: cannot be read as PNG: {reason}", file.display())]
+    Png { file: PathBuf, reason: String },
+
+    /// Images of several sizes.
+    #[error("{}: an image of {}x{} pixels, while {} has {}x{}; all must be of one size", file.display(), size.0, size.1, of.display(), expected.0, expected.1)]
+    ImageSize { file: PathBuf, size: (u32, u32), of: PathBuf, expected: (u32, u32) },
+
+    /// A class without images.
+    #[error("{}: no PNGs in this folder, which is a class by its place", file.display())]
+    NoImages { file: PathBuf },
+
+    /// More sub-folders than there may be classes.
+    #[error("{}: {classes} sub-folders would be as many classes; there may be {MAX_CLASSES}", file.display())]
+    TooManyClasses { file: PathBuf, classes: usize },
 
     /// An IDX file of anything but bytes.
     #[error("{}: IDX elements of type 0x{code:02x} are not supported; expected unsigned bytes (0x08)", file.display())]

@@ -1,6 +1,6 @@
 //! Data sets: whatever the file, samples come out as `f32` in the network's range, about [-1, 1].
 //!
-//! [`load`] reads the embedded digits and the embedded cow, IDX files (MNIST), `.npy` arrays, `.csv` tables, and meshes, which it fills with
+//! [`load`] reads the embedded digits and the embedded cow, IDX files (MNIST), folders of PNGs, `.npy` arrays, `.csv` tables, and meshes, which it fills with
 //! points; [`windows`] cuts a series into samples. Files are checked against what
 //! their headers promise before anything is allocated, so that a damaged or hostile one gives a [`DataError`] of one
 //! clear sentence and never a panic.
@@ -24,6 +24,7 @@ mod labels;
 pub mod mesh;
 mod npy;
 mod npy_header;
+mod png_folder;
 mod scaling;
 mod series;
 
@@ -158,6 +159,8 @@ impl Dataset {
 /// - a folder with `train-images-idx3-ubyte` and, if there are labels, `train-labels-idx1-ubyte`, as MNIST and
 ///   Fashion-MNIST come: with a dot instead of the second dash as well, and with `.gz` or without;
 /// - a folder with `samples.npy` and, if there are labels, `labels.npy`, as `sample` leaves them;
+/// - a folder of PNGs of one size, or of sub-folders of them, each a class, numbered in the order of their names: `[height, width]` if all are
+///   grey, else `[3, height, width]`;
 /// - one IDX file of images (`idx` or `ubyte` in its name), with its labels beside it under the matching name, if any;
 /// - an `.npy` array `[n, ...]`, in any byte order, row-major or column-major, with `labels.npy` beside it, if any;
 /// - a `.csv` table, comma or semicolon, a sample per row; a header is optional, and a column that it names `label`,
@@ -210,6 +213,9 @@ fn load_folder(folder: &Path) -> Result<Dataset, DataError> {
     let samples = folder.join("samples.npy");
     if samples.is_file() {
         return npy::dataset(name_of(folder), &samples);
+    }
+    if let Some(classes) = png_folder::classes_in(folder)? {
+        return png_folder::dataset(name_of(folder), folder, classes);
     }
     Err(DataError::NoDataset { file: folder.into() })
 }

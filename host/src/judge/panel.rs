@@ -1,6 +1,6 @@
 //! All that scores need of the real rows, made once, and the scores of any rows by it.
 
-use super::classifier::{Classifier, DETAILS, FEATURES, Opinions};
+use super::classifier::{Classifier, Opinions};
 use super::evaluation::{Agreement, JudgeSummary, Memorised, Scores, SpaceScores};
 use super::frechet::{Moments, Reference};
 use super::memorisation::{CopyFinder, distance_ratio, is_copy};
@@ -75,9 +75,9 @@ impl Panel {
         if let (Some(classifier), Some(labels)) = (classifier, &panel.rows.training.labels) {
             let training = classifier.opinions(&panel.rows.training.samples, width)?;
             let held_out = classifier.opinions(&panel.rows.held_out.samples, width)?;
-            let features = Space::of(&held_out.features, FEATURES);
+            let features = Space::of(&held_out.features, classifier.features());
             panel.real.features = Some(features.scores(&training.features));
-            let copies = CopyFinder::new(&training.details, labels, classifier.classes(), DETAILS)?;
+            let copies = CopyFinder::new(&training.details, labels, classifier.classes(), classifier.details())?;
             let held_out_labels = panel.rows.held_out.labels.as_deref().unwrap_or_default();
             let accuracy = share_equal(&held_out.classes, held_out_labels);
             panel.bench = Some(Bench { classifier, features, copies, accuracy });
@@ -106,7 +106,8 @@ impl Panel {
     fn remember_all_that_was_seen(&mut self) -> Result<(), Error> {
         if let (true, Some(bench), Some(labels)) = (self.rows.held_out_seen, &mut self.bench, &self.rows.seen.labels) {
             let seen = bench.classifier.opinions(&self.rows.seen.samples, self.rows.seen.sample_size())?;
-            bench.copies = CopyFinder::new(&seen.details, labels, bench.classifier.classes(), DETAILS)?;
+            bench.copies =
+                CopyFinder::new(&seen.details, labels, bench.classifier.classes(), bench.classifier.details())?;
         }
         Ok(())
     }
@@ -126,7 +127,7 @@ impl Panel {
         let (bench, agreement) = (self.bench.as_ref()?, self.real.agreement.as_ref()?);
         Some(JudgeSummary {
             parameters: bench.classifier.parameters(),
-            features: FEATURES,
+            features: bench.classifier.features(),
             held_out_accuracy: bench.accuracy,
             neighbours_accuracy: agreement.neighbours,
             key: bench.classifier.key().to_owned(),

@@ -125,3 +125,6 @@ impl NetworkSettings {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

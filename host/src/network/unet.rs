@@ -1,16 +1,16 @@
 //! A convolutional U-Net (Ronneberger et al. 2015) of residual blocks, for small images.
 //!
 //! ```text
-//! h = conv(patches of x)
-//! h = blocks(h);  skip = h;  h = conv(h), every second pixel         for each level but the last
-//! h = blocks(h)                                                      at the last
-//! h = conv(h enlarged, skip);  h = blocks(h)                         for each level, back
+//! h = conv(patches of x) + bias
+//! h = blocks(h);  skip = h;  h = conv(h), every second pixel, + bias      for each level but the last
+//! h = blocks(h);  h = blocks(h)                                           at the last
+//! h = conv(h enlarged, skip) + bias;  h = blocks(h)                       for each level, back
 //! output = patches of conv(h)
 //!
-//! block:  h + conv(silu(conv(normal(h)) + bias(noise level, class)))
+//! block:  h + conv(silu(conv(normal(h)) + bias))
 //! ```
 //!
-//! All convolutions are 3x3; a level has twice the channels of the one before. A pixel's channels are normalised without scale and shift, and
+//! All convolutions are 3x3, and each `bias` is of noise level and class; a level has twice the channels of the one before. A pixel's channels are normalised without scale and shift, and
 //! noise level and class are biases: on a device all that is left of either is tables. Images are channels-last inside.
 
 use super::conditioning::{Conditioning, Shapes};
@@ -62,28 +62,41 @@ impl UNet {
         (0..self.blocks).map(move |block| format!("{way}.{level}.block.{block}"))
     }
 
-    fn block(&self, weights: &dyn Weights, name: &str, h: &Tensor, told: &Told<'_>) -> Result<Tensor> {
-        let bias = self.conditioning.bias(weights, name, &told.embedding, told.inputs)?;
-        let first = weights.get(&format!("{name}.first.weight"))?;
-        let hidden = convolution(&normalise(h)?, first, &bias, 1, Activation::Silu)?;
-        h + convolve(weights, &format!("{name}.second"), &hidden, 1)?
+    /// A convolution whose bias is of noise level and class.
+    fn list_told(&self, list: &mut Shapes, name: &str, inputs: usize, outputs: usize) {
+        list.push((format!("{name}.weight"), vec![outputs, FILTER, FILTER, inputs]));
+        self.conditioning.list_bias(list, name, outputs);
     }
 }
 
-/// What the blocks are told.
-struct Told<'a> {
+/// A forward pass: the weights, and what layers are told.
+struct Pass<'a> {
+    network: &'a UNet,
+    weights: &'a dyn Weights,
     embedding: Tensor,
     inputs: &'a Inputs,
 }
 
-fn list_convolution(list: &mut Shapes, name: &str, inputs: usize, outputs: usize) {
-    list.push((format!("{name}.weight"), vec![outputs, FILTER, FILTER, inputs]));
-    list.push((format!("{name}.bias"), vec![outputs]));
+impl Pass<'_> {
+    fn told(&self, name: &str, x: &Tensor, stride: usize, activation: Activation) -> Result<Tensor> {
+        let bias = self.network.conditioning.bias(self.weights, name, &self.embedding, self.inputs)?;
+        convolution(x, self.weights.get(&format!("{name}.weight"))?, &bias, stride, activation)
+    }
+
+    fn plain(&self, name: &str, x: &Tensor) -> Result<Tensor> {
+        let get = |part: &str| self.weights.get(&format!("{name}.{part}"));
+        convolution(x, get("weight")?, get("bias")?, 1, Activation::None)
+    }
+
+    fn block(&self, name: &str, h: &Tensor) -> Result<Tensor> {
+        let hidden = self.told(&format!("{name}.first"), &normalise(h)?, 1, Activation::Silu)?;
+        h + self.plain(&format!("{name}.second"), &hidden)?
+    }
 }
 
-fn convolve(weights: &dyn Weights, name: &str, x: &Tensor, stride: usize) -> Result<Tensor> {
-    let (weight, bias) = (weights.get(&format!("{name}.weight"))?, weights.get(&format!("{name}.bias"))?);
-    convolution(x, weight, bias, stride, Activation::None)
+fn list_plain(list: &mut Shapes, name: &str, inputs: usize, outputs: usize) {
+    list.push((format!("{name}.weight"), vec![outputs, FILTER, FILTER, inputs]));
+    list.push((format!("{name}.bias"), vec![outputs]));
 }
 
 impl Network for UNet {
@@ -93,25 +106,26 @@ impl Network for UNet {
         let blocks = |list: &mut Shapes, way: &str, level: usize| {
             let channels = self.channels_of(level);
             for name in self.blocks_of(way, level) {
-                list.push((format!("{name}.first.weight"), vec![channels, FILTER, FILTER, channels]));
-                self.conditioning.list_bias(list, &name, channels);
-                list_convolution(list, &format!("{name}.second"), channels, channels);
+                self.list_told(list, &format!("{name}.first"), channels, channels);
+                list_plain(list, &format!("{name}.second"), channels, channels);
             }
         };
-        list_convolution(&mut list, "input", self.patches.channels, self.channels);
+        self.list_told(&mut list, "input", self.patches.channels, self.channels);
         for level in 0..self.levels {
             if level > 0 {
                 let (from, to) = (self.channels_of(level - 1), self.channels_of(level));
-                list_convolution(&mut list, &format!("down.{level}"), from, to);
+                self.list_told(&mut list, &format!("down.{level}"), from, to);
             }
             blocks(&mut list, "down", level);
         }
-        for level in (0..self.levels - 1).rev() {
-            let (below, own) = (self.channels_of(level + 1), self.channels_of(level));
-            list_convolution(&mut list, &format!("up.{level}"), below + own, own);
+        for level in (0..self.levels).rev() {
+            if level + 1 < self.levels {
+                let (below, own) = (self.channels_of(level + 1), self.channels_of(level));
+                self.list_told(&mut list, &format!("up.{level}"), below + own, own);
+            }
             blocks(&mut list, "up", level);
         }
-        list_convolution(&mut list, "output", self.channels, self.patches.channels);
+        list_plain(&mut list, "output", self.channels, self.patches.channels);
         list
     }
 
@@ -120,24 +134,27 @@ impl Network for UNet {
     }
 
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
-        let told = Told { embedding: self.conditioning.embedding(weights, inputs)?, inputs };
-        let mut h = convolve(weights, "input", &self.patches.cut(&inputs.state)?, 1)?;
+        let embedding = self.conditioning.embedding(weights, inputs)?;
+        let pass = Pass { network: self, weights, embedding, inputs };
+        let mut h = pass.told("input", &self.patches.cut(&inputs.state)?, 1, Activation::None)?;
         let mut skips = Vec::new();
         for level in 0..self.levels {
             if level > 0 {
                 skips.push(h.clone());
-                h = convolve(weights, &format!("down.{level}"), &h, 2)?;
+                h = pass.told(&format!("down.{level}"), &h, 2, Activation::None)?;
             }
             for name in self.blocks_of("down", level) {
-                h = self.block(weights, &name, &h, &told)?;
+                h = pass.block(&name, &h)?;
             }
         }
-        for (level, skip) in skips.iter().enumerate().rev() {
-            h = convolve(weights, &format!("up.{level}"), &join(&h, skip, 2)?, 1)?;
+        for level in (0..self.levels).rev() {
+            if let Some(skip) = skips.get(level) {
+                h = pass.told(&format!("up.{level}"), &join(&h, skip, 2)?, 1, Activation::None)?;
+            }
             for name in self.blocks_of("up", level) {
-                h = self.block(weights, &name, &h, &told)?;
+                h = pass.block(&name, &h)?;
             }
         }
-        self.patches.assemble(&convolve(weights, "output", &h, 1)?)
+        self.patches.assemble(&pass.plain("output", &h)?)
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Options, Progress, command_line};
 use crate::error::Error;
-use crate::judge::classifier::{Classifier, UPDATES, cache};
+use crate::judge::classifier::recipe::Recipe;
+use crate::judge::classifier::{Classifier, cache};
 use crate::judge::curve::{Curve, Measurer, Point, Settings, page};
 use crate::judge::real_rows::RealRows;
 use crate::preset::Preset;
@@ -113,7 +114,8 @@ fn measure(
         return Ok(());
     }
     let judge = rows.training.labels.is_some().then(|| {
-        let watch = |update| progress.show(&format!("training the judge: {update}/{UPDATES}"));
+        let updates = Recipe::of(&rows.training.shape).updates;
+        let watch = |update| progress.show(&format!("training the judge: {update}/{updates}"));
         Classifier::obtain(&rows.training, &cache::folder(), watch)
     });
     let judge = judge.transpose()?;

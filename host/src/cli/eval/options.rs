@@ -2,7 +2,8 @@
 
 use super::progress::Progress;
 use crate::error::Error;
-use crate::judge::classifier::{Classifier, FEATURES, UPDATES, cache};
+use crate::judge::classifier::recipe::Recipe;
+use crate::judge::classifier::{Classifier, cache};
 use crate::judge::evaluation::{JudgeSummary, Settings, Stated};
 use crate::judge::interval::MOST_VALUES;
 use crate::judge::panel::Panel;
@@ -72,12 +73,13 @@ impl Options {
         progress: &Progress,
     ) -> Result<Prepared, Error> {
         let width: usize = shape.iter().product();
-        let settings = self.settings(if classes > 0 { width.max(FEATURES) } else { width })?;
+        let recipe = Recipe::of(shape);
+        let settings = self.settings(if classes > 0 { width.max(recipe.features) } else { width })?;
         let rows = RealRows::of(&self.data_of(own), self.held_out.as_deref())?;
         rows.check(shape, classes)?;
         let notes = notes(&rows, width);
         let classifier = (classes > 0).then(|| {
-            let watch = |update| progress.show(&format!("training the judge: {update}/{UPDATES}"));
+            let watch = |update| progress.show(&format!("training the judge: {update}/{}", recipe.updates));
             Classifier::obtain(&rows.training, &cache::folder(), watch)
         });
         progress.show("measuring the real rows");

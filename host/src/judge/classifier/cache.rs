@@ -1,6 +1,7 @@
 //! Judges on disk, so that each is trained once: one file for a key, which is a hash of its data and recipe.
 
-use super::{Classifier, DETAILS, FEATURES, MOST_NOISE, UPDATES, weights};
+use super::recipe::Recipe;
+use super::{Classifier, weights};
 use crate::checkpoint::{StoredFile, hexadecimal, write};
 use crate::data::Dataset;
 use crate::error::Error;
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// Rises whenever the recipe changes in a way that its numbers do not tell.
-const RECIPE: u32 = 1;
+/// Rises whenever training changes in a way that the recipe does not tell.
+const VERSION: u32 = 2;
 
 /// What is stored beside the weights.
 #[derive(Serialize, Deserialize)]
@@ -23,7 +24,7 @@ struct Metadata {
 
 /// What judges of equal bits have in common: SHA-256 of their training rows and their recipe, in hexadecimal.
 pub fn key(data: &Dataset) -> String {
-    let recipe = format!("judge {RECIPE} {DETAILS} {FEATURES} {MOST_NOISE} {UPDATES} {}", fingerprint(data));
+    let recipe = format!("judge {VERSION} {:?} {}", Recipe::of(&data.shape), fingerprint(data));
     hexadecimal(&Sha256::digest(recipe))
 }
 
@@ -66,12 +67,13 @@ fn load(path: &Path, data: &Dataset, key: &str) -> Result<Classifier, Error> {
     if metadata.format != "judge" || metadata.key != key {
         return Err(Error::Model { path: path.to_owned(), reason: "it is the judge of other data".to_owned() });
     }
-    let tensors = weights(data.sample_size(), data.classes).into_iter().map(|(name, shape)| {
+    let recipe = Recipe::of(&data.shape);
+    let tensors = weights(&recipe, data.sample_size(), data.classes).into_iter().map(|(name, shape)| {
         let tensor = file.tensor(path, &name, &shape, &Device::Cpu)?;
         Ok((name, tensor))
     });
     let weights = FrozenWeights::new(tensors.collect::<Result<_, Error>>()?);
-    Ok(Classifier { weights, classes: data.classes, key: key.to_owned() })
+    Ok(Classifier { recipe, weights, classes: data.classes, key: key.to_owned() })
 }
 
 #[cfg(test)]
@@ -103,7 +105,7 @@ mod tests {
             (judge.opinions(&data.samples, 4).unwrap(), updates, path)
         };
         let (first, updates, path) = obtain();
-        assert_eq!(updates, UPDATES);
+        assert_eq!(updates, Recipe::of(&data.shape).updates);
         assert_eq!(first.classes, *data.labels.as_ref().unwrap());
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!((obtain().0, obtain().1), (first.clone(), 0));

@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: what a training step costs, beside PyTorch's where there is one.
 
+mod images;
+mod peer;
+
 use super::positive;
 use crate::atomic_file;
 use crate::batch::Batch;
@@ -12,17 +15,19 @@ use crate::process::AnyProcess;
 use crate::train::{Training, adamw, gradients};
 use candle_core::{Device, Tensor};
 use clap::Args;
-use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, Write};
+use images::{ImageNetwork, ImageSteps};
+use peer::Peer;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use tweedie_core::noise::NoiseStream;
 
 /// Measure the speed of training, on a machine that does nothing else.
 ///
-/// One training step of the digits' network (a batch of 256, width 128, 2 blocks) is timed twice: `fixed` is forward, backward and
-/// update on inputs that stay the same, `whole` is a step as `train` takes it, with rows, times and noise drawn and the moving
+/// One training step, forward, backward and update, of three networks on inputs that stay the same: `mlp`, that of the digits (a batch of 256,
+/// width 128, 2 blocks); `conv`, four convolutions 3x3 of [64, 1, 28, 28] with 32 channels; `block`, a transformer's block over [64, 49, 128].
+/// `train` is a step of the first as `train` takes it, with rows, times and noise drawn and the moving
 /// average kept. Where Python with PyTorch is found, the same steps are timed there, in turns with ours. The table is printed and
 /// left as bench.json.
 #[derive(Args)]
@@ -38,7 +43,7 @@ pub struct Arguments {
     /// Turns that each side takes; medians are reported
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = positive::<u64>)]
     rounds: u64,
-    /// Training steps in a turn
+    /// Training steps in a turn; of the networks of images, which cost more, a twentieth
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = positive::<u64>)]
     steps: u64,
     /// Where to leave bench.json
@@ -49,12 +54,13 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Milliseconds of one training step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Turn {
-    fixed: f64,
-    whole: f64,
-}
+/// Milliseconds of one training step, by name.
+type Turn = BTreeMap<String, f64>;
+
+/// What is measured.
+const STEPS: [&str; 4] = ["mlp", "train", "conv", "block"];
+/// A step of a network of images costs so many times another one's.
+const IMAGES_COST: u64 = 20;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
@@ -86,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let report = serde_json::json!({
         "threads": threads, "steps": arguments.steps, "torch": torch,
         "tweedie_ms": ours, "torch_ms": theirs,
-        "median": [row("fixed", &ours, &theirs), row("whole", &ours, &theirs)],
+        "median": STEPS.map(|step| row(step, &ours, &theirs)),
     });
     let file = arguments.out.join("bench.json");
     atomic_file::write(&file, format!("{report:#}\n").as_bytes()).map_err(Error::Write)?;
@@ -96,12 +102,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let peer = torch.map_or("PyTorch".to_owned(), |version| format!("PyTorch {version}"));
     crate::say!(
-        "one training step [256, 64], width 128, 2 blocks, on {threads} threads: median of {} turns of {} steps\n",
+        "one training step on {threads} threads: median of {} turns of {} steps\n",
         ours.len(),
         arguments.steps
     );
     crate::say!("{:8}{:>12}{:>24}{:>10}{:>20}", "", "Tweedie", peer, "ratio", "ratio of fastest");
-    for name in ["fixed", "whole"] {
+    for name in STEPS {
         let Row { tweedie, torch, ratio, ratio_of_fastest, .. } = row(name, &ours, &theirs);
         let cell = |value: Option<f64>, unit: &str| value.map_or("-".to_owned(), |value| format!("{value:.3}{unit}"));
         crate::say!(
@@ -131,8 +137,7 @@ struct Row {
 }
 
 fn row(step: &'static str, ours: &[Turn], theirs: &[Turn]) -> Row {
-    let of = |turn: &Turn| if step == "fixed" { turn.fixed } else { turn.whole };
-    let all = |turns: &[Turn]| turns.iter().map(of).collect::<Vec<_>>();
+    let all = |turns: &[Turn]| turns.iter().filter_map(|turn| turn.get(step)).copied().collect::<Vec<_>>();
     let fastest = |turns: &[Turn]| all(turns).into_iter().fold(f64::INFINITY, f64::min);
     let tweedie = median(all(ours));
     let torch = (!theirs.is_empty()).then(|| median(all(theirs)));
@@ -163,6 +168,8 @@ struct Own<'a> {
     /// The fixed inputs, in parts of `training.shard` rows.
     parts: Vec<Batch>,
     training: Training<'a>,
+    convolutions: ImageSteps,
+    attention: ImageSteps,
 }
 
 impl<'a> Own<'a> {
@@ -185,13 +192,20 @@ impl<'a> Own<'a> {
         });
         let parts = parts.collect::<Result<Vec<_>, Error>>()?;
         let training = Training::begin(preset, data, process, &device)?;
-        Ok(Self { preset, network, parameters, optimiser, parts, training })
+        let [convolutions, attention] =
+            [ImageSteps::new(ImageNetwork::Convolutions)?, ImageSteps::new(ImageNetwork::Attention)?];
+        Ok(Self { preset, network, parameters, optimiser, parts, training, convolutions, attention })
     }
 
     fn turn(&mut self, steps: u64) -> Result<Turn, Error> {
-        let fixed = milliseconds(steps, || self.step())?;
-        let whole = milliseconds(steps, || self.training.update().map(|_| ()))?;
-        Ok(Turn { fixed, whole })
+        let (training, few) = (&self.preset.training, (steps / IMAGES_COST).max(1));
+        let times = [
+            milliseconds(steps, || self.step())?,
+            milliseconds(steps, || self.training.update().map(|_| ()))?,
+            milliseconds(few, || self.convolutions.step(training).map(|_| ()))?,
+            milliseconds(few, || self.attention.step(training).map(|_| ()))?,
+        ];
+        Ok(STEPS.map(str::to_owned).into_iter().zip(times).collect())
     }
 
     /// Forward, backward and AdamW on the fixed inputs; the target is 0, as of the mean square.
@@ -212,102 +226,34 @@ fn milliseconds(steps: u64, mut step: impl FnMut() -> Result<(), Error>) -> Resu
     Ok(begun.elapsed().as_secs_f64() * 1e3 / steps as f64)
 }
 
-/// PyTorch, running `host/bench/peer.py`.
-struct Peer {
-    child: Child,
-    questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    version: String,
-}
-
-/// What the script says first.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Greeting {
-    Here { torch: String },
-    Missing { missing: String },
-}
-
-const SCRIPT: &str = include_str!("../../bench/peer.py");
-
-impl Peer {
-    /// Starts it and hands it the data; the sentence says why there is none.
-    fn start(arguments: &Arguments, threads: usize, data: &Dataset) -> Result<Self, String> {
-        let python = arguments.python.display();
-        let absent = |reason: String| {
-            format!("{reason}, so there is no comparison with PyTorch; --python PATH names another Python")
-        };
-        let mut child = Command::new(&arguments.python)
-            .args(["-c", SCRIPT, &threads.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| absent(format!("{python} cannot be started ({error})")))?;
-        let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(absent(format!("{python} has no standard input and output")));
-        };
-        let mut peer = Self { child, questions, answers: BufReader::new(answers), version: String::new() };
-        peer.version = match serde_json::from_str(&peer.answer().unwrap_or_default()) {
-            Ok(Greeting::Here { torch }) => torch,
-            Ok(Greeting::Missing { missing }) => return Err(absent(format!("{python} has no {missing}"))),
-            Err(_) => return Err(absent(format!("{python} does not run Python 3 programs"))),
-        };
-        peer.teach(data).map_err(|error| absent(format!("{python} stopped ({error})")))?;
-        Ok(peer)
-    }
-
-    fn teach(&mut self, data: &Dataset) -> std::io::Result<()> {
-        let labels = data.labels.iter().flatten();
-        let mut text = String::new();
-        for (row, label) in (0..data.len()).zip(labels) {
-            for value in data.sample(row) {
-                text += &format!("{value} ");
-            }
-            text += &format!("{label}\n");
-        }
-        self.questions.write_all(text.as_bytes())?;
-        self.questions.write_all(b"steps\n")
-    }
-
-    fn turn(&mut self, steps: u64) -> Result<Turn, Error> {
-        let stopped =
-            |reason: String| Error::Argument(format!("the Python beside which this is measured stopped: {reason}"));
-        writeln!(self.questions, "{steps}").map_err(|error| stopped(error.to_string()))?;
-        let answer = self.answer().map_err(|error| stopped(error.to_string()))?;
-        serde_json::from_str(&answer).map_err(|_| stopped("it gave no times".to_owned()))
-    }
-
-    fn answer(&mut self) -> std::io::Result<String> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        Ok(line)
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It waits for a line; nobody is interested in how it ends.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rows_are_medians_and_their_ratio() {
-        let turns = |values: [f64; 3]| values.map(|value| Turn { fixed: value, whole: 10.0 * value });
-        let row = row("whole", &turns([3.0, 1.0, 2.0]), &turns([8.0, 4.0, 0.8]));
+        let turns = |values: [f64; 3]| {
+            values.map(|value| Turn::from([("mlp".to_owned(), value), ("train".to_owned(), 10.0 * value)]))
+        };
+        let row = row("train", &turns([3.0, 1.0, 2.0]), &turns([8.0, 4.0, 0.8]));
         assert_eq!(
             row,
-            Row { step: "whole", tweedie: 20.0, torch: Some(40.0), ratio: Some(0.5), ratio_of_fastest: Some(1.25) }
+            Row { step: "train", tweedie: 20.0, torch: Some(40.0), ratio: Some(0.5), ratio_of_fastest: Some(1.25) }
         );
-        let alone = super::row("fixed", &turns([3.0, 1.0, 2.0]), &[]);
-        assert_eq!(alone, Row { step: "fixed", tweedie: 2.0, torch: None, ratio: None, ratio_of_fastest: None });
+        let alone = super::row("mlp", &turns([3.0, 1.0, 2.0]), &[]);
+        assert_eq!(alone, Row { step: "mlp", tweedie: 2.0, torch: None, ratio: None, ratio_of_fastest: None });
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    /// What is compared must go downhill, on both kinds of network.
+    #[test]
+    fn steps_of_images_are_steps() {
+        let training = Preset::load("digits", &[]).unwrap().training;
+        for network in [ImageNetwork::Convolutions, ImageNetwork::Attention] {
+            let mut steps = ImageSteps::new(network).unwrap();
+            let losses: Vec<f64> = (0..4).map(|_| steps.step(&training).unwrap()).collect();
+            assert!(losses.is_sorted_by(|before, after| after < before), "{network:?}: {losses:?}");
+        }
     }
 
     #[test]
