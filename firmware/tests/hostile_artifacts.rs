@@ -151,6 +151,7 @@ fn mixture() -> Vec<u32> {
         from_output: 1 << 14,
         pulls: [pull, 0, 0, 0],
         pull_count: 1,
+        memory: None,
         angle: 0.5,
     };
     let plan = [step(9000, 7000), step(0, 1 << 14)];

@@ -51,7 +51,12 @@ impl<'a> Attention<'a> {
 
     /// Elements of the room for one token's scores, in 32 bits and in 16.
     pub fn scratch(&self) -> u32 {
-        3 * u32::from(self.tokens).next_multiple_of(4)
+        Self::room(self.tokens)
+    }
+
+    /// The same for so many tokens.
+    pub fn room(tokens: u16) -> u32 {
+        3 * u32::from(tokens).next_multiple_of(4)
     }
 
     pub(super) fn read(record: &[u32; RECORD], tables: Tables<'a>) -> Result<Self, ArtifactError> {

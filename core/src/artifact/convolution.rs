@@ -79,8 +79,12 @@ impl<'a> Convolution<'a> {
 
     /// Elements of the room for two patches, two pixels of output, and constants of each pair of rows.
     pub fn scratch(&self) -> u32 {
-        let padded = |count: u32| count.next_multiple_of(4);
-        2 * padded(self.rows.inputs) + 7 * padded(self.rows.outputs)
+        Self::room(self.rows.inputs, self.rows.outputs)
+    }
+
+    /// The same for patches of so many numbers and pixels of so many.
+    pub fn room(inputs: u32, outputs: u32) -> u32 {
+        2 * inputs.next_multiple_of(4) + 7 * outputs.next_multiple_of(4)
     }
 
     pub(super) fn read(record: &[u32; RECORD], tables: Tables<'a>) -> Result<Self, ArtifactError> {

@@ -65,6 +65,9 @@
 //! | 9 to 14 | as words 5 to 10 of a linear layer | | | |
 //! | 15 | 0 | | | |
 //!
+//! A depthwise convolution is of kind 8: `input_at`; height and width; stride; `input_at`, `output_at` and outputs of the rows; words 5 to 10 of a
+//! linear layer; 0.
+//!
 //! | word | mixture of low-rank Gaussians |
 //! |---|---|
 //! | 0 | kind 3 |
@@ -79,12 +82,13 @@
 //! | 1 | `sharpness`, 0 | `mean_gain`, `floor_gain` |
 //! | 2 | `logit_shift`, `norm_shift`, `square_shift`, `gain_shift`, a byte each | `excess_gain` of two directions; so on |
 //!
-//! See [`Linear`], [`Normalise`], [`Mixture`], [`Convolution`], [`Rearrange`], [`Constants`] and [`Attention`] for what the numbers mean and
-//! how the arithmetic goes, bit by bit.
+//! See [`Linear`], [`Normalise`], [`Mixture`], [`Convolution`], [`Depthwise`], [`Rearrange`], [`Constants`] and [`Attention`] for what the
+//! numbers mean and how the arithmetic goes, bit by bit.
 
 mod attention;
 mod constants;
 mod convolution;
+mod depthwise;
 mod error;
 mod layer;
 mod linear;
@@ -98,6 +102,7 @@ mod write;
 pub use attention::{Attention, MAX_TOKENS};
 pub use constants::Constants;
 pub use convolution::{Convolution, Source};
+pub use depthwise::Depthwise;
 pub use error::ArtifactError;
 pub use layer::Layer;
 pub use linear::{Linear, pack_weights, unpack_half, weight_words};

@@ -29,11 +29,11 @@ fn run(words: &[u32]) {
         .artifact()
         .layers()
         .map(|layer| match layer {
-            Layer::Linear(linear) => u64::from(linear.inputs) * u64::from(linear.outputs),
-            Layer::Normalise(normalise) => 8 * u64::from(normalise.features),
-            // Twice there and back, for all classes.
-            Layer::Mixture(mixture) => 4 * u64::from(mixture.features) * mixture.block_rows() as u64 * u64::from(mixture.blocks),
-            _ => 0,
+            Layer::Normalise(normalise) => 8 * u64::from(normalise.features) * u64::from(normalise.rows),
+            Layer::Rearrange(rearrange) => rearrange.elements(),
+            // For all classes.
+            Layer::Mixture(mixture) => 2 * layer.multiply_accumulates() * u64::from(mixture.blocks),
+            layer => layer.multiply_accumulates(),
         })
         .sum();
     let work = (work + model.features() as u64) * model.steps() as u64;

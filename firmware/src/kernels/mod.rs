@@ -34,10 +34,13 @@ compile_error!("two 16-bit numbers in a word stand low half first: there is no b
 
 mod attention;
 mod convolution;
+mod depthwise;
 #[cfg(dsp)]
 mod dsp;
 #[cfg(dsp)]
 mod dsp_convolution;
+#[cfg(dsp)]
+mod dsp_depthwise;
 mod linear;
 mod mixture;
 mod normalise;
@@ -55,6 +58,7 @@ mod view;
 
 pub use attention::attention;
 pub use convolution::convolution;
+pub use depthwise::depthwise;
 pub use linear::linear;
 pub use mixture::mixture;
 pub use normalise::normalise;

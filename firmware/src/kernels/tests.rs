@@ -2,6 +2,7 @@
 
 mod attention;
 mod convolution;
+mod depthwise;
 mod rows;
 
 use super::*;

@@ -1,8 +1,8 @@
 // The kernels of images at work, in one arena: see `mod.rs`.
 
 use super::{BIAS, MULTIPLIERS, TABLE, WEIGHTS, layer, random};
-use tweedie_core::artifact::{Convolution, Linear, Source};
-use tweedie_firmware::kernels::convolution;
+use tweedie_core::artifact::{Attention, Convolution, Depthwise, Linear, Normalise, Rearrange, Source};
+use tweedie_firmware::kernels::{attention, convolution, depthwise, normalise, rearrange, softmax};
 
 /// Words of the arena that the largest of them needs.
 pub const ARENA: usize = 2 * 16 * 16 * 32 / 2 + 512;
@@ -62,6 +62,78 @@ fn run(layer: &Convolution<'_>, arena: &mut [u32]) {
     assert!(convolution(layer, 1, 1, arena).is_ok());
     let room = layer.rows.input_at as usize / 2;
     arena[room..room + layer.scratch() as usize / 2].fill(0);
+}
+
+/// The room of other layers is cleared likewise.
+fn clear(arena: &mut [u32], at: u32, elements: u32) {
+    arena[at as usize / 2..(at + elements) as usize / 2].fill(0);
+}
+
+fn run_depthwise(arena: &mut [u32], size: (u16, u16), channels: u32, stride: u8) {
+    let inputs = u32::from(size.0) * u32::from(size.1) * channels;
+    let output_at = inputs.next_multiple_of(4);
+    let groups = channels.div_ceil(4) as usize * 12;
+    // Three of twelve columns are padding.
+    let mut weights = [0; 96];
+    for (at, (weight, &word)) in weights.iter_mut().zip(&WEIGHTS).enumerate().take(groups) {
+        *weight = [word, word, word, word, word, word, word, word, word & 0xffff, word & 0xffff, 0, 0][at % 12];
+    }
+    let rows = Linear {
+        input_at: output_at + inputs.next_multiple_of(4),
+        inputs: 9,
+        output_at,
+        weights: &weights[..groups],
+        ..layer(0, channels as usize)
+    };
+    let layer = Depthwise { input_at: 0, height: size.0, width: size.1, stride, rows };
+    assert!(depthwise(&layer, 0, 0, arena).is_ok());
+    clear(arena, rows.input_at, layer.scratch().next_multiple_of(2));
+}
+
+/// Odd sizes, odd channels, several strips, both strides.
+fn run_every_depthwise(arena: &mut [u32]) {
+    for index in 0..24 {
+        let pick = |what: u32, n: u32| random(10 << 16 ^ index << 4 ^ what) % n;
+        run_depthwise(arena, (1 + pick(0, 3) as u16, 1 + pick(1, 36) as u16), 1 + pick(2, 5), 1 + pick(3, 2) as u8);
+    }
+}
+
+/// Rising from 0, as exponentials do.
+fn exponentials() -> [u32; 129] {
+    let entry = |k: u32| k * k / 2;
+    core::array::from_fn(|word| {
+        let word = word as u32;
+        entry(2 * word) | if word < 128 { entry(2 * word + 1) << 16 } else { 0 }
+    })
+}
+
+fn run_softmax(arena: &mut [u32]) {
+    let (scores, shares) = arena.split_at_mut(64);
+    assert!(softmax(scores, 1 << 16, &exponentials(), shares).is_ok());
+}
+
+fn run_attention(arena: &mut [u32], tokens: u16, heads: u16, depth: u16) {
+    let outputs = u32::from(tokens) * u32::from(heads) * u32::from(depth);
+    let (output_at, table) = ((3 * outputs).next_multiple_of(4), &exponentials());
+    let scratch_at = output_at + outputs.next_multiple_of(4);
+    let (shift, multiplier) = (12, 1 << 24);
+    let layer = Attention { input_at: 0, output_at, scratch_at, tokens, heads, depth, shift, multiplier, table };
+    assert!(attention(&layer, arena).is_ok());
+    clear(arena, scratch_at, layer.scratch());
+}
+
+/// Every pixel's channels.
+fn run_rows(arena: &mut [u32], rows: u32, features: u32) {
+    let gain = 0xb504_f333 << 16;
+    let layer = Normalise { input_at: 0, features, rows, output_at: 0, shift: 7, epsilon: 1 << 30, gain };
+    assert!(normalise(&layer, arena).is_ok());
+}
+
+fn run_rearrange(arena: &mut [u32]) {
+    let layer = Rearrange { input_at: 0, output_at: 784, rows: 14, columns: 14, side: 2, channels: 1, back: false };
+    let (input, output) = arena.split_at_mut(392);
+    assert!(rearrange(&layer, input, output).is_ok());
+    assert!(rearrange(&Rearrange { side: 1, channels: 4, back: true, ..layer }, output, input).is_ok());
 }
 
 /// Every size, kernel, stride, padding, number of channels, and combination of tables, one after the other.
@@ -148,4 +220,47 @@ pub const IMAGES: &[ImageWorkload] = &[
         expected: 0xc18d_2bdc,
     },
     ImageWorkload { name: "every convolution", units: (1, "run"), words: 800, run: run_every, expected: 0x2bb8_8207 },
+    ImageWorkload {
+        name: "depthwise 16x16x32",
+        units: (256 * 9 * 32, "mac"),
+        words: ARENA,
+        run: |arena| run_depthwise(arena, (16, 16), 32, 1),
+        expected: 0x6966_7161,
+    },
+    ImageWorkload {
+        name: "every depthwise",
+        units: (1, "run"),
+        words: 800,
+        run: run_every_depthwise,
+        expected: 0xf242_0445,
+    },
+    ImageWorkload { name: "softmax 64", units: (64, "number"), words: 96, run: run_softmax, expected: 0x58f7_2e8d },
+    ImageWorkload {
+        name: "attention 12x2x6",
+        units: (2 * 12 * 12 * 12, "mac"),
+        words: 330,
+        run: |arena| run_attention(arena, 12, 2, 6),
+        expected: 0xeda3_b82b,
+    },
+    ImageWorkload {
+        name: "attention 49x4x16",
+        units: (2 * 49 * 49 * 64, "mac"),
+        words: ARENA,
+        run: |arena| run_attention(arena, 49, 4, 16),
+        expected: 0x8804_0a14,
+    },
+    ImageWorkload {
+        name: "normalise 32 rows of 24",
+        units: (32 * 24, "number"),
+        words: 384,
+        run: |arena| run_rows(arena, 32, 24),
+        expected: 0xe2f9_42cb,
+    },
+    ImageWorkload {
+        name: "patches 28x28",
+        units: (2 * 784, "number"),
+        words: 784,
+        run: run_rearrange,
+        expected: 0x84b9_d06c,
+    },
 ];

@@ -7,6 +7,8 @@ use super::folded::{Folded, Kind};
 pub struct Arena {
     /// Where each buffer begins, in 16-bit elements; a multiple of 4.
     pub offsets: Vec<usize>,
+    /// Where each layer finds the room that it needs beside its buffers, if it does.
+    pub rooms: Vec<usize>,
     /// 16-bit elements altogether.
     pub elements: usize,
 }
@@ -22,37 +24,73 @@ impl Lifetime {
     fn meets(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
+
+    fn length(self) -> usize {
+        self.last + 1 - self.first
+    }
 }
 
-/// Places every buffer, the longest first, at the lowest offset where it meets no other that is alive at the same time.
+/// What has to be placed: a buffer or a layer's room.
+#[derive(Clone, Copy)]
+struct Item {
+    length: usize,
+    lifetime: Lifetime,
+}
+
+/// Places every buffer and every layer's room at the lowest offset where it meets no other that is alive at the same time, in several orders, and keeps
+/// the arena that is smallest.
 ///
-/// A layer's input and output are both alive while it runs, so they never overlap. Lengths are padded to 4 elements, as kernels read them.
+/// A layer's input, output and room are alive while it runs, so they never overlap. Lengths are padded to 4 elements, as kernels read them.
 pub fn plan(network: &Folded) -> Arena {
-    let lifetimes = lifetimes(network);
-    let padded = |buffer: usize| network.buffers[buffer].length.next_multiple_of(4);
-    let mut order: Vec<(usize, Lifetime)> =
-        lifetimes.iter().enumerate().filter_map(|(buffer, lifetime)| Some((buffer, (*lifetime)?))).collect();
-    order.sort_by_key(|&(buffer, lifetime)| (std::cmp::Reverse(padded(buffer)), lifetime.first));
-    let mut offsets = vec![0; network.buffers.len()];
+    let (buffers, layers) = (network.buffers.len(), network.layers.len());
+    let lengths = network.buffers.iter().map(|buffer| buffer.length).zip(lifetimes(network));
+    let buffer_items = lengths.map(|(length, lifetime)| lifetime.map(|lifetime| Item { length, lifetime }));
+    let room_items = network.layers.iter().enumerate().map(|(index, layer)| {
+        let (length, lifetime) = (layer.kind.room(), Lifetime { first: index, last: index });
+        (length > 0).then_some(Item { length, lifetime })
+    });
+    let items: Vec<Option<Item>> = buffer_items.chain(room_items).map(padded).collect();
+    // The longest first; those that live longest first; as they come; and those that fill the most memory for the most time.
+    let orders: [fn(&Item) -> [usize; 2]; 4] = [
+        |item| [usize::MAX - item.length, item.lifetime.first],
+        |item| [usize::MAX - item.lifetime.length(), usize::MAX - item.length],
+        |item| [item.lifetime.first, usize::MAX - item.length],
+        |item| [usize::MAX - item.length * item.lifetime.length(), item.lifetime.first],
+    ];
+    let placed = orders.map(|order| place(&items, order));
+    let (offsets, elements) = placed.into_iter().min_by_key(|(_, elements)| *elements).unwrap_or_default();
+    debug_assert_eq!(offsets.len(), buffers + layers);
+    let (offsets, rooms) = offsets.split_at(buffers);
+    Arena { offsets: offsets.to_vec(), rooms: rooms.to_vec(), elements }
+}
+
+fn padded(item: Option<Item>) -> Option<Item> {
+    item.map(|item| Item { length: item.length.next_multiple_of(4), ..item })
+}
+
+/// Where each item lies, and the end of the last.
+fn place(items: &[Option<Item>], order: impl Fn(&Item) -> [usize; 2]) -> (Vec<usize>, usize) {
+    let mut sorted: Vec<(usize, Item)> =
+        items.iter().enumerate().filter_map(|(at, item)| Some((at, (*item)?))).collect();
+    sorted.sort_by_key(|(_, item)| order(item));
+    let mut offsets = vec![0; items.len()];
     let mut elements = 0;
-    for (index, &(buffer, lifetime)) in order.iter().enumerate() {
-        let mut taken: Vec<(usize, usize)> = order[..index]
-            .iter()
-            .filter(|(_, other)| other.meets(lifetime))
-            .map(|&(other, _)| (offsets[other], offsets[other] + padded(other)))
-            .collect();
+    for (index, &(own, item)) in sorted.iter().enumerate() {
+        let earlier = sorted[..index].iter().filter(|(_, other)| other.lifetime.meets(item.lifetime));
+        let mut taken: Vec<(usize, usize)> =
+            earlier.map(|&(other, Item { length, .. })| (offsets[other], offsets[other] + length)).collect();
         taken.sort_unstable();
         let mut at = 0;
         for (begin, end) in taken {
-            if begin >= at + padded(buffer) {
+            if begin >= at + item.length {
                 break;
             }
             at = at.max(end);
         }
-        offsets[buffer] = at;
-        elements = elements.max(at + padded(buffer));
+        offsets[own] = at;
+        elements = elements.max(at + item.length);
     }
-    Arena { offsets, elements }
+    (offsets, elements)
 }
 
 /// `None` for a buffer that no layer uses.
@@ -65,7 +103,9 @@ fn lifetimes(network: &Folded) -> Vec<Option<Lifetime>> {
     };
     use_at(network.input, 0);
     for (index, layer) in network.layers.iter().enumerate() {
-        use_at(layer.input, index);
+        for buffer in layer.reads() {
+            use_at(buffer, index);
+        }
         use_at(layer.output, index);
         if let Kind::Mixture(mixture) = &layer.kind {
             use_at(mixture.work, index);
@@ -82,12 +122,12 @@ mod tests {
 
     /// A network whose layers are given as pairs of buffers.
     fn network(lengths: &[usize], layers: &[(usize, usize)], output: usize) -> Folded {
-        let buffers = lengths.iter().map(|&length| Buffer { name: "", length }).collect();
+        let buffers = lengths.iter().map(|&length| Buffer { name: String::new(), length }).collect();
         let layer = |&(input, output): &(usize, usize)| FoldedLayer {
             name: String::new(),
             input,
             output,
-            kind: Kind::Normalise(1.0),
+            kind: Kind::Normalise { features: 1, epsilon: 1.0 },
         };
         Folded { buffers, layers: layers.iter().map(layer).collect(), input: 0, output }
     }

@@ -4,7 +4,7 @@
 //! without a class.
 
 use super::ExportError;
-use super::folded::{Folded, Kind, Observation};
+use super::folded::{Folded, FoldedLayer, Kind, Observation};
 use super::freeze::FrozenPlan;
 use crate::data::Dataset;
 use crate::tensor::{BatchNoise, CandleTensor};
@@ -20,6 +20,10 @@ const SEED: u64 = 0x5477_6565_6469_6521;
 /// Evaluations of the network that calibration aims at, and the bounds of its rows.
 const EVALUATIONS: usize = 1 << 14;
 const ROWS: std::ops::RangeInclusive<usize> = 32..=512;
+/// Numbers that the patches of a batch may have: a quarter of a gigabyte.
+const MOST_NUMBERS: usize = 1 << 26;
+/// Patches of a batch whose covariance is measured.
+const MOST_PATCHES: usize = 1 << 13;
 /// Rows of each step that are kept to compare the integer network with.
 const KEPT_ROWS: usize = 8;
 
@@ -71,7 +75,9 @@ pub fn calibrate(
     classes: usize,
     data: Option<&Dataset>,
 ) -> Result<Calibration, ExportError> {
-    let rows = (EVALUATIONS / plan.steps.len().max(1)).clamp(*ROWS.start(), *ROWS.end());
+    let patches = network.layers.iter().map(|layer| layer.kind.times() * inputs(network, layer)).max().unwrap_or(0);
+    let most = (MOST_NUMBERS / patches.max(1)).clamp(*ROWS.start(), *ROWS.end());
+    let rows = (EVALUATIONS / plan.steps.len().max(1)).clamp(*ROWS.start(), most);
     let mut recorder = Recorder::new(network);
     // Every fourth row has no class.
     let class_of =
@@ -83,6 +89,16 @@ pub fn calibrate(
         recorder.noised_data(plan, data, rows, class_of)?;
     }
     recorder.finish()
+}
+
+/// Numbers that a layer's weights meet at a time, or that are normalised together; none for other layers.
+fn inputs(network: &Folded, layer: &FoldedLayer) -> usize {
+    match &layer.kind {
+        Kind::Linear(_) | Kind::Mixture(_) => network.buffers[layer.input].length,
+        Kind::Convolution(convolution) => convolution.inputs(),
+        Kind::Normalise { features, .. } => *features,
+        Kind::Rearrange { .. } | Kind::Constants(_) | Kind::Attention { .. } => 0,
+    }
 }
 
 /// Sums while the network runs.
@@ -105,7 +121,8 @@ struct Sums {
 impl<'a> Recorder<'a> {
     fn new(network: &'a Folded) -> Self {
         let sums = network.layers.iter().map(|layer| {
-            let inputs = network.buffers[layer.input].length;
+            let has_weights = layer.kind.linear().is_some() || matches!(layer.kind, Kind::Mixture(_));
+            let inputs = if has_weights { inputs(network, layer) } else { 0 };
             let (first, second) = (vec![0.0; inputs], vec![0.0; inputs * inputs]);
             Sums { pre_activation: 0.0, least_variance: f32::INFINITY, count: 0.0, first, second }
         });
@@ -138,22 +155,30 @@ impl<'a> Recorder<'a> {
         };
         sums.pre_activation = sums.pre_activation.max(largest(seen.pre_activation)?);
         let written = largest(seen.output)?;
-        let added = if matches!(&layer.kind, Kind::Linear(linear) if linear.add) { sums.pre_activation } else { 0.0 };
+        let added = layer.kind.linear().filter(|linear| linear.add).map_or(0.0, |_| sums.pre_activation);
         self.reach[layer.output] = self.reach[layer.output].max(written).max(added);
         match layer.kind {
-            Kind::Linear(_) | Kind::Mixture(_) => {
-                let rows = seen.input.dim(0)?;
-                let mean: Vec<f32> = seen.input.sum(0)?.to_vec1()?;
-                let product: Vec<f32> = seen.input.t()?.matmul(seen.input)?.flatten_all()?.to_vec1()?;
+            Kind::Linear(_) | Kind::Convolution(_) | Kind::Mixture(_) => {
+                // Neighbours tell little new.
+                let apart = seen.input.dim(0)?.div_ceil(MOST_PATCHES);
+                let chosen: Vec<u32> = (0..seen.input.dim(0)? as u32).step_by(apart).collect();
+                let rows = chosen.len();
+                let input = match apart {
+                    1 => seen.input.clone(),
+                    _ => seen.input.index_select(&Tensor::from_vec(chosen, rows, &Device::Cpu)?, 0)?,
+                };
+                let mean: Vec<f32> = input.sum(0)?.to_vec1()?;
+                let product: Vec<f32> = input.t()?.matmul(&input)?.flatten_all()?.to_vec1()?;
                 sums.count += rows as f64;
                 sums.first.iter_mut().zip(mean).for_each(|(sum, x)| *sum += f64::from(x));
                 sums.second.iter_mut().zip(product).for_each(|(sum, x)| *sum += f64::from(x));
             }
-            Kind::Normalise(_) => {
+            Kind::Normalise { .. } => {
                 let centred = seen.input.broadcast_sub(&seen.input.mean_keepdim(1)?)?;
                 let least = centred.sqr()?.mean(1)?.min_all()?.to_scalar::<f32>()?;
                 sums.least_variance = sums.least_variance.min(least);
             }
+            Kind::Rearrange { .. } | Kind::Constants(_) | Kind::Attention { .. } => {}
         }
         Ok(())
     }

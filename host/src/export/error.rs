@@ -1,7 +1,6 @@
 //! Why a model cannot be exported, each as one sentence with a remedy.
 
 use crate::error::Error;
-use crate::preset::NetworkKind;
 use tweedie_core::artifact::ArtifactError;
 
 /// What export refuses.
@@ -13,9 +12,6 @@ pub enum ExportError {
         "the model predicts the noise, and a device would have to divide by a vanishing alpha to get x0_hat; train with --set training.prediction=v (or x0)"
     )]
     PredictsNoise,
-    /// The network is one of images.
-    #[error("the model is a {0} network of images, which an artifact does not hold yet; sample it on the host")]
-    Images(NetworkKind),
     /// A number of a mixture that no format of the device holds.
     #[error("{what} of the mixture is {value:.3e}{}, and a device does not hold it; choose fewer --steps, or bring the data into [-1, 1]", at_step(*step))]
     Mixture {
@@ -26,6 +22,11 @@ pub enum ExportError {
         /// Its value.
         value: f64,
     },
+    /// Channels of a pixel, or a token's numbers in a head, that share a word with the next one's.
+    #[error(
+        "the network works on {0} numbers at a time, and a device on pairs; train with an even --set network.hidden"
+    )]
+    Odd(usize),
     /// A coefficient that an artifact cannot hold.
     #[error(
         "step {step} of {steps} needs {name} = {value:.3}, and a device holds such coefficients from -{most} up to {most}; {remedy}"

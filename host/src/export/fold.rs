@@ -1,17 +1,16 @@
 //! Folding: what depends on the step or the class alone becomes a table, and normalisation's scale and shift go into the next layer.
 
-use super::ExportError;
 use super::folded::{Buffer, Folded, FoldedLayer, FoldedLinear, Kind};
-use super::mixture;
+use super::{ExportError, fold_images, mixture};
 use crate::checkpoint::Model;
-use crate::network::{Weights, features_of};
+use crate::network::{ImagePatches, Weights, features_of};
 use crate::operators::{Activation, linear};
 use crate::preset::NetworkKind;
 use candle_core::{Device, Result, Tensor};
-use tweedie_core::artifact::MAX_NORMALISED;
+use tweedie_core::artifact::{MAX_NORMALISED, MAX_TOKENS};
 
 /// The epsilon of [`layer_norm`](crate::operators::layer_norm); a test compares them.
-const EPSILON: f64 = 1e-5;
+pub(super) const EPSILON: f64 = 1e-5;
 
 /// With more inputs than these, hardly a bit of a weight would be left in sums that fit 32 bits.
 const MOST_INPUTS: usize = 1 << 15;
@@ -33,11 +32,36 @@ pub fn fold(model: &Model, angles: &[Vec<f64>]) -> std::result::Result<Folded, E
             return Err(ExportError::TooMany { what, have, most, remedy });
         }
     }
-    match model.preset.network.kind {
+    let network = &model.preset.network;
+    // Two numbers share a word: a pixel's, and a token's in each head, begin with a word of their own.
+    let in_words = match network.kind {
+        NetworkKind::Unet => network.hidden,
+        NetworkKind::Transformer => network.hidden / network.heads,
+        _ => 0,
+    };
+    if in_words % 2 == 1 {
+        return Err(ExportError::Odd(in_words));
+    }
+    match network.kind {
         NetworkKind::ResidualMlp => Ok(residual_mlp(model, angles)?),
-        NetworkKind::Unet | NetworkKind::Transformer => Err(ExportError::Images(model.preset.network.kind)),
+        NetworkKind::Unet => Ok(fold_images::unet(model, &patches(model)?, angles)?),
+        NetworkKind::Transformer => Ok(fold_images::transformer(model, &patches(model)?, angles)?),
         NetworkKind::Mixture => mixture::fold(model, angles),
     }
+}
+
+/// How samples are cut, and limits of what is made of them.
+fn patches(model: &Model) -> std::result::Result<ImagePatches, ExportError> {
+    let network = &model.preset.network;
+    let patches = ImagePatches::new(&model.description.shape, network.patch, 1)?;
+    let (what, have, most, remedy) = match network.kind {
+        NetworkKind::Transformer => ("tokens", patches.count(), MAX_TOKENS, "train with a larger --set network.patch"),
+        _ => {
+            let widest = network.hidden << (network.levels - 1);
+            ("channels", widest, MAX_NORMALISED, "train with a smaller --set network.hidden or network.levels")
+        }
+    };
+    if have > most { Err(ExportError::TooMany { what, have, most, remedy }) } else { Ok(patches) }
 }
 
 /// The places of a residual multilayer perceptron.
@@ -76,13 +100,13 @@ fn residual_mlp(model: &Model, angles: &[Vec<f64>]) -> Result<Folded> {
         let get = |part: &str| weights.get(&name(part));
         let first = absorb(get("first.weight")?, get("first.bias")?, get("norm.scale")?, get("norm.shift")?)?;
         let second = plain(get("second.weight")?, get("second.bias")?, true);
-        layers.push(layer(&name("norm"), RESIDUAL, NORMALISED, Kind::Normalise(EPSILON)));
+        layers.push(layer(&name("norm"), RESIDUAL, NORMALISED, Kind::Normalise { features: width, epsilon: EPSILON }));
         layers.push(layer(&name("first"), NORMALISED, HIDDEN, Kind::Linear(first)));
         layers.push(layer(&name("second"), HIDDEN, RESIDUAL, Kind::Linear(second)));
     }
     let output = plain(weights.get("output.weight")?, weights.get("output.bias")?, false);
     layers.push(layer("output", RESIDUAL, OUTPUT, Kind::Linear(output)));
-    let buffers = buffers.map(|(name, length)| Buffer { name, length });
+    let buffers = buffers.map(|(name, length)| Buffer { name: name.to_owned(), length });
     Ok(Folded { buffers: buffers.into(), layers, input: STATE, output: OUTPUT })
 }
 
@@ -91,8 +115,7 @@ fn layer(name: &str, input: usize, output: usize, kind: Kind) -> FoldedLayer {
 }
 
 fn plain(weight: &Tensor, bias: &Tensor, add: bool) -> FoldedLinear {
-    let (weight, bias) = (weight.clone(), bias.clone());
-    FoldedLinear { weight, bias, activation: Activation::None, add, step_bias: None, class_bias: None }
+    FoldedLinear { add, ..FoldedLinear::plain(weight, bias, Activation::None) }
 }
 
 /// `silu(W_angle features(angle) + b_angle)` for every step, `[steps, hidden]`.

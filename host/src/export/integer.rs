@@ -2,8 +2,9 @@
 //!
 //! It follows the description of the format word for word and not the firmware, which is another program's; tests compare the two.
 
+use super::integer_images::{PlainAttention, PlainConvolution, rearrange};
 use super::integer_mixture::PlainMixture;
-use tweedie_core::artifact::{Artifact, Layer, Linear, Normalise, TABLE_ENTRIES, unpack_half};
+use tweedie_core::artifact::{Artifact, Layer, Linear, Normalise, Rearrange, TABLE_ENTRIES, unpack_half};
 
 /// A network with its arena.
 pub struct IntegerNetwork {
@@ -15,12 +16,16 @@ pub struct IntegerNetwork {
 
 enum PlainLayer {
     Linear(Box<PlainLinear>),
+    Convolution(Box<PlainConvolution>),
     Normalise(Normalise),
     Mixture(Box<PlainMixture>),
+    Rearrange(Rearrange),
+    Constants(usize, Vec<i16>),
+    Attention(PlainAttention),
 }
 
 /// A linear layer with its weights unpacked, `[outputs, inputs]`.
-struct PlainLinear {
+pub(super) struct PlainLinear {
     input: std::ops::Range<usize>,
     output: std::ops::Range<usize>,
     add: bool,
@@ -43,6 +48,16 @@ impl IntegerNetwork {
             Layer::Mixture(mixture) => {
                 Some(PlainLayer::Mixture(Box::new(PlainMixture::new(&mixture, artifact.steps()))))
             }
+            Layer::Convolution(convolution) => {
+                Some(PlainLayer::Convolution(Box::new(PlainConvolution::new(&convolution))))
+            }
+            Layer::Rearrange(rearrange) => Some(PlainLayer::Rearrange(rearrange)),
+            Layer::Constants(constants) => {
+                let mut numbers: Vec<i16> = halves(constants.numbers).collect();
+                numbers.truncate(constants.length as usize);
+                Some(PlainLayer::Constants(constants.output_at as usize, numbers))
+            }
+            Layer::Attention(attention) => Some(PlainLayer::Attention(PlainAttention::new(&attention))),
             _ => None,
         });
         Self {
@@ -61,6 +76,13 @@ impl IntegerNetwork {
                 PlainLayer::Linear(linear) => linear.run(&mut self.arena, step, class),
                 PlainLayer::Normalise(normalise) => run_normalise(normalise, &mut self.arena),
                 PlainLayer::Mixture(mixture) => mixture.run(&mut self.arena, step, class),
+                PlainLayer::Convolution(convolution) => convolution.run(&mut self.arena, step, class),
+                PlainLayer::Rearrange(rearranged) => rearrange(rearranged, &mut self.arena),
+                PlainLayer::Constants(at, numbers) => {
+                    self.arena[*at..at + numbers.len()].copy_from_slice(numbers);
+                    *at..at + numbers.len()
+                }
+                PlainLayer::Attention(attention) => attention.run(&mut self.arena),
             };
             watch(index, &self.arena[written]);
         }
@@ -68,11 +90,15 @@ impl IntegerNetwork {
     }
 }
 
+/// The two 16-bit numbers of each word, low half first.
+pub(super) fn halves(words: &[u32]) -> impl Iterator<Item = i16> {
+    words.iter().flat_map(|&word| [word as i16, (word >> 16) as i16])
+}
+
 impl PlainLinear {
-    fn new(linear: &Linear<'_>) -> Self {
+    pub(super) fn new(linear: &Linear<'_>) -> Self {
         let (inputs, outputs) = (linear.inputs as usize, linear.outputs as usize);
         let signed = |words: &[u32]| words.iter().map(|&word| word as i32).collect();
-        let halves = linear.table.iter().flat_map(|&word| [word as i16, (word >> 16) as i16]);
         Self {
             input: linear.input_at as usize..linear.input_at as usize + inputs,
             output: linear.output_at as usize..linear.output_at as usize + outputs,
@@ -80,17 +106,24 @@ impl PlainLinear {
             weights: unpacked(linear.weights, inputs, outputs),
             bias: signed(linear.bias),
             multipliers: linear.multipliers.to_vec(),
-            table: halves.take(TABLE_ENTRIES).collect(),
+            table: halves(linear.table).take(TABLE_ENTRIES).collect(),
             step_bias: signed(linear.step_bias),
             class_bias: signed(linear.class_bias),
         }
     }
 
     fn run(&self, arena: &mut [i16], step: usize, class: usize) -> std::ops::Range<usize> {
+        let input = arena[self.input.clone()].to_vec();
+        self.rows(&input, &mut arena[self.output.clone()], step, class);
+        self.output.clone()
+    }
+
+    /// Every row over an input, into or onto an output.
+    pub(super) fn rows(&self, input: &[i16], output: &mut [i16], step: usize, class: usize) {
         let (inputs, outputs) = (self.input.len(), self.output.len());
-        for row in 0..outputs {
+        for (row, out) in output.iter_mut().enumerate() {
             let of = |table: &[i32], line: usize| table.get(line * outputs + row).copied().unwrap_or(0);
-            let weights = self.weights[row * inputs..][..inputs].iter().zip(&arena[self.input.clone()]);
+            let weights = self.weights[row * inputs..][..inputs].iter().zip(input);
             let sum: i32 = weights.map(|(&w, &x)| i32::from(w) * i32::from(x)).sum();
             let acc = self.bias[row] + of(&self.step_bias, step) + of(&self.class_bias, class) + sum;
             let scaled = (i64::from(acc) * i64::from(self.multipliers[row]) + (1 << 31)) >> 32;
@@ -98,10 +131,8 @@ impl PlainLinear {
             if !self.table.is_empty() {
                 z = interpolate(&self.table, z);
             }
-            let out = &mut arena[self.output.start + row];
             *out = if self.add { out.saturating_add(z) } else { z };
         }
-        self.output.clone()
     }
 }
 
@@ -132,21 +163,24 @@ pub fn interpolate(table: &[i16], z: i16) -> i16 {
     (here + (((next - here) * share + 128) >> 8)) as i16
 }
 
-/// Normalises in place of the arena that the layer names; returns where it wrote.
+/// Normalises row by row in place of the arena that the layer names; returns where it wrote.
 pub(super) fn run_normalise(normalise: &Normalise, arena: &mut [i16]) -> std::ops::Range<usize> {
     let n = normalise.features as usize;
-    let (input, output) = (normalise.input_at as usize, normalise.output_at as usize);
-    let sum: i32 = arena[input..input + n].iter().map(|&x| i32::from(x)).sum();
-    let deviations: Vec<i32> = arena[input..input + n].iter().map(|&x| n as i32 * i32::from(x) - sum).collect();
-    let square = |&d: &i32| u64::from(d.unsigned_abs()) * u64::from(d.unsigned_abs());
-    let v = deviations.iter().map(square).fold(normalise.epsilon, u64::saturating_add).max(1);
-    let e = v.leading_zeros() & !1;
-    let root = (v << e).isqrt();
-    let inverse = (normalise.gain / root).saturating_mul(1 << (e / 2)).min((1 << 31) - 1);
-    for (out, d) in arena[output..output + n].iter_mut().zip(deviations) {
-        *out = saturated(((i64::from(d) << normalise.shift) * inverse as i64 + (1 << 31)) >> 32);
+    let (from, to) = (normalise.input_at as usize, normalise.output_at as usize);
+    for row in 0..normalise.rows as usize {
+        let (input, output) = (from + row * n, to + row * n);
+        let sum: i32 = arena[input..input + n].iter().map(|&x| i32::from(x)).sum();
+        let deviations: Vec<i32> = arena[input..input + n].iter().map(|&x| n as i32 * i32::from(x) - sum).collect();
+        let square = |&d: &i32| u64::from(d.unsigned_abs()) * u64::from(d.unsigned_abs());
+        let v = deviations.iter().map(square).fold(normalise.epsilon, u64::saturating_add).max(1);
+        let e = v.leading_zeros() & !1;
+        let root = (v << e).isqrt();
+        let inverse = (normalise.gain / root).saturating_mul(1 << (e / 2)).min((1 << 31) - 1);
+        for (out, d) in arena[output..output + n].iter_mut().zip(deviations) {
+            *out = saturated(((i64::from(d) << normalise.shift) * inverse as i64 + (1 << 31)) >> 32);
+        }
     }
-    output..output + n
+    to..to + n * normalise.rows as usize
 }
 
 pub(super) fn saturated(value: i64) -> i16 {

@@ -59,7 +59,7 @@ pub fn fold(model: &Model, angles: &[Vec<f64>]) -> Result<Folded, ExportError> {
     }
     let work = rows.next_multiple_of(4) + 2 * all;
     let buffers = [("state", features), ("working memory", work), ("output", features)];
-    let buffers = buffers.map(|(name, length)| Buffer { name, length }).into();
+    let buffers = buffers.map(|(name, length)| Buffer { name: name.to_owned(), length }).into();
     let layer = FoldedLayer { name: "mixture".to_owned(), input: STATE, output: OUTPUT, kind: Kind::Mixture(mixture) };
     Ok(Folded { buffers, layers: vec![layer], input: STATE, output: OUTPUT })
 }

@@ -3,7 +3,7 @@
 //! | step | module |
 //! |---|---|
 //! | the plan, normalised, in 14 fractional bits | [`mod@freeze`] |
-//! | embeddings become tables of biases, normalisation's scale goes into the next layer | [`mod@fold`], [`folded`] |
+//! | embeddings become tables of biases, normalisation's scale goes into the next layer | [`mod@fold`], [`folded`], [`folded_convolution`] |
 //! | activations measured along the sampler's own trajectories and on noised data | [`mod@calibrate`] |
 //! | scales, 8-bit weights, 32-bit biases, multipliers, activation tables | [`mod@quantise`], [`rounding`], [`table`] |
 //! | no accumulator can overflow | [`prove`] |
@@ -18,9 +18,12 @@ pub mod arena;
 pub mod calibrate;
 mod error;
 pub mod fold;
+mod fold_images;
 pub mod folded;
+pub mod folded_convolution;
 pub mod freeze;
 pub mod integer;
+mod integer_images;
 pub mod integer_mixture;
 pub mod mixture;
 pub mod origin;
@@ -32,6 +35,7 @@ pub mod rounding;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use error::ExportError;
 pub use report::Report;
@@ -43,12 +47,9 @@ use crate::preset::SamplingSettings;
 use crate::process::AnyProcess;
 use crate::query::Query;
 use crate::sample::plan_for;
-use arena::Arena;
-use folded::{Folded, Kind};
+use folded::Folded;
 use freeze::FrozenPlan;
-use quantise::{Quantised, QuantisedNetwork};
-use quantise_mixture::QuantisedMixture;
-use tweedie_core::artifact::{self, Artifact, ArtifactError, Header, Layer, Linear, Normalise};
+use tweedie_core::artifact::{Artifact, Header};
 use tweedie_core::prediction::Prediction;
 use tweedie_core::schedule::Process;
 
@@ -113,7 +114,7 @@ pub fn export(model: &Model, settings: &SamplingSettings, data: Option<&Dataset>
         offset: description.offset,
         scale: description.scale,
     };
-    let words = write(&header, &plan.fixed, &network, &quantised, &arena)?;
+    let words = write::write(&header, &plan.fixed, &network, &quantised, &arena)?;
     let report =
         report::measure(&Artifact::parse(&words)?, &description.class_names, &network, &quantised, &calibration)?;
     Ok(Export { words, report })
@@ -131,124 +132,4 @@ fn frozen(model: &Model, settings: &SamplingSettings) -> Result<(FrozenPlan, Fol
     let angles: Vec<Vec<f64>> = queries.into_iter().map(|query| query.angles).collect();
     let network = fold::fold(model, &angles)?;
     Ok((plan, network))
-}
-
-/// A linear layer's tables as words.
-#[derive(Default)]
-struct Tables {
-    weights: Vec<u32>,
-    bias: Vec<u32>,
-    table: Vec<u32>,
-    step_bias: Vec<u32>,
-    class_bias: Vec<u32>,
-}
-
-fn write(
-    header: &Header,
-    plan: &[artifact::PlanStep],
-    network: &Folded,
-    quantised: &QuantisedNetwork,
-    arena: &Arena,
-) -> Result<Vec<u32>, ExportError> {
-    let sizes = |index: usize| {
-        let layer = &network.layers[index];
-        (network.buffers[layer.input].length, network.buffers[layer.output].length)
-    };
-    let tables = quantised.layers.iter().enumerate().map(|(index, layer)| {
-        let Quantised::Linear(linear) = layer else { return Ok(Tables::default()) };
-        let (inputs, outputs) = sizes(index);
-        let unsigned = |values: &[i32]| values.iter().map(|&value| value as u32).collect();
-        let length = artifact::weight_words(inputs, outputs).ok_or(ArtifactError::Inconsistent("a layer's size"))?;
-        let mut weights = vec![0; length];
-        artifact::pack_weights(&linear.weights, inputs, outputs, &mut weights)?;
-        Ok(Tables {
-            weights,
-            bias: unsigned(&linear.bias),
-            table: table::packed(&linear.table),
-            step_bias: unsigned(&linear.step_bias),
-            class_bias: unsigned(&linear.class_bias),
-        })
-    });
-    let tables = tables.collect::<Result<Vec<_>, ArtifactError>>()?;
-    let layers = quantised.layers.iter().zip(&tables).enumerate().map(|(index, (layer, tables))| {
-        let (inputs, outputs) = sizes(index);
-        let FoldedPlace { input_at, output_at, add } = FoldedPlace::of(network, arena, index);
-        match layer {
-            Quantised::Linear(linear) => Layer::Linear(Linear {
-                input_at,
-                inputs: inputs as u32,
-                output_at,
-                outputs: outputs as u32,
-                add,
-                weights: &tables.weights,
-                bias: &tables.bias,
-                multipliers: &linear.multipliers,
-                table: &tables.table,
-                step_bias: &tables.step_bias,
-                class_bias: &tables.class_bias,
-            }),
-            &Quantised::Normalise { shift, epsilon, gain } => Layer::Normalise(Normalise {
-                input_at,
-                features: inputs as u32,
-                rows: 1,
-                output_at,
-                shift,
-                epsilon,
-                gain,
-            }),
-            Quantised::Mixture(own) => Layer::Mixture(mixture_layer(network, arena, index, own)),
-        }
-    });
-    let layers: Vec<Layer<'_>> = layers.collect();
-    let mut words = vec![0; artifact::length(plan, &layers)];
-    artifact::write(header, plan, &layers, &mut words)?;
-    Ok(words)
-}
-
-/// The record of a mixture.
-fn mixture_layer<'a>(
-    network: &Folded,
-    arena: &Arena,
-    index: usize,
-    own: &'a QuantisedMixture,
-) -> artifact::Mixture<'a> {
-    let FoldedPlace { input_at, output_at, .. } = FoldedPlace::of(network, arena, index);
-    let layer = &network.layers[index];
-    let (components, rank, blocks, work) = match &layer.kind {
-        Kind::Mixture(folded) => (folded.components, folded.rank, folded.blocks, folded.work),
-        _ => (0, 0, 0, layer.output),
-    };
-    artifact::Mixture {
-        input_at,
-        features: network.buffers[layer.input].length as u32,
-        output_at,
-        work_at: arena.offsets[work] as u32,
-        components: components as u16,
-        rank: rank as u16,
-        blocks: blocks as u32,
-        rows: &own.rows,
-        offsets: &own.offsets,
-        multipliers: &own.multipliers,
-        columns: &own.columns,
-        output_multipliers: &own.output_multipliers,
-        by_step: &own.by_step,
-    }
-}
-
-/// Where a layer reads and writes.
-struct FoldedPlace {
-    input_at: u32,
-    output_at: u32,
-    add: bool,
-}
-
-impl FoldedPlace {
-    fn of(network: &Folded, arena: &Arena, index: usize) -> Self {
-        let layer = &network.layers[index];
-        Self {
-            input_at: arena.offsets[layer.input] as u32,
-            output_at: arena.offsets[layer.output] as u32,
-            add: matches!(&layer.kind, Kind::Linear(linear) if linear.add),
-        }
-    }
 }

@@ -21,8 +21,19 @@ const LARGEST_ACTIVATION: f64 = 32768.0;
 /// A layer in integers.
 #[derive(Clone, Debug)]
 pub enum Quantised {
-    /// Fully connected.
+    /// Fully connected, or a convolution's layer over its patches.
     Linear(QuantisedLinear),
+    /// Numbers that only move.
+    Moved,
+    /// Numbers that are always the same.
+    Constants(Vec<i16>),
+    /// Attention.
+    Attention {
+        /// Right shift of scores.
+        shift: u32,
+        /// From shifted scores to units of the table.
+        multiplier: u32,
+    },
     /// Layer normalisation.
     Normalise {
         /// Left shift of deviations.
@@ -79,8 +90,23 @@ pub fn quantise(network: &Folded, calibration: &Calibration) -> Result<Quantised
                 let widths = (network.buffers[layer.input].length, network.buffers[layer.output].length);
                 quantise_linear(&layer.name, linear, statistics, widths, (input, output)).map(Quantised::Linear)
             }
-            Kind::Normalise(epsilon) => {
-                Ok(normalise(network.buffers[layer.input].length, *epsilon, input, statistics.least_deviation))
+            Kind::Convolution(convolution) => {
+                let linear = &convolution.linear;
+                let widths = (convolution.inputs(), linear.bias.elem_count());
+                quantise_linear(&layer.name, linear, statistics, widths, (input, output)).map(Quantised::Linear)
+            }
+            Kind::Normalise { features, epsilon } => {
+                Ok(normalise(*features, *epsilon, input, statistics.least_deviation))
+            }
+            Kind::Rearrange { .. } => Ok(Quantised::Moved),
+            Kind::Constants(numbers) => {
+                let numbers: Vec<f32> = numbers.flatten_all()?.to_vec1()?;
+                // The cast saturates.
+                Ok(Quantised::Constants(numbers.iter().map(|&x| (f64::from(x) / output).round() as i16).collect()))
+            }
+            Kind::Attention { tokens, heads } => {
+                let depth = network.buffers[layer.output].length / tokens / heads;
+                Ok(attention(input * input / (depth as f64).sqrt()))
             }
             Kind::Mixture(mixture) => {
                 let features = network.buffers[layer.input].length;
@@ -93,18 +119,14 @@ pub fn quantise(network: &Folded, calibration: &Calibration) -> Result<Quantised
 }
 
 /// State and output have 12 fractional bits, what is normalised has as many as its bound, the square root of its length, allows, and everything
-/// else reaches as far as calibration saw it reach, with some headroom.
+/// else reaches as far as calibration saw it reach, with some headroom. What only moves, or is a mean of what is there, keeps its scale, and
+/// two sources of a convolution share theirs.
 fn buffer_scales(network: &Folded, calibration: &Calibration) -> Result<Vec<f64>, ExportError> {
     let mut scales: Vec<f64> = calibration
         .reach
         .iter()
         .map(|&reach| f64::from(reach.max(f32::MIN_POSITIVE)) * HEADROOM / f64::from(i16::MAX))
         .collect();
-    for layer in &network.layers {
-        if let Kind::Normalise(_) = layer.kind {
-            scales[layer.output] = (-f64::from(normalised_fraction(network.buffers[layer.output].length))).exp2();
-        }
-    }
     let state = (-f64::from(STATE_FRACTION)).exp2();
     let reach = calibration.reach[network.output];
     if f64::from(reach) > state * f64::from(i16::MAX) {
@@ -112,7 +134,35 @@ fn buffer_scales(network: &Folded, calibration: &Calibration) -> Result<Vec<f64>
     }
     scales[network.input] = state;
     scales[network.output] = state;
+    for layer in &network.layers {
+        let (input, output) = (layer.input, layer.output);
+        match &layer.kind {
+            Kind::Normalise { features, .. } => scales[output] = (-f64::from(normalised_fraction(*features))).exp2(),
+            Kind::Rearrange { back: false, .. } | Kind::Attention { .. } => scales[output] = scales[input],
+            Kind::Rearrange { back: true, .. } => scales[input] = scales[output],
+            Kind::Convolution(convolution) => {
+                if let Some(second) = convolution.second {
+                    let wider = scales[input].max(scales[second]);
+                    (scales[input], scales[second]) = (wider, wider);
+                }
+            }
+            Kind::Linear(_) | Kind::Constants(_) | Kind::Mixture(_) => {}
+        }
+    }
     Ok(scales)
+}
+
+/// How far the table of exponentials goes, and so what is left of the smallest shares: `exp(-16)`.
+const EXPONENTS: f64 = 16.0;
+
+/// Shift and multiplier that make units of the table, `2^-16` of [`EXPONENTS`], of scores whose unit is this.
+fn attention(unit: f64) -> Quantised {
+    let steps = unit / EXPONENTS * 65_536.0;
+    // A multiplier of at least half of its range, if the shift may be as long.
+    let shift = (0..31_u32).find(|&shift| steps * f64::from(shift + 1).exp2() >= 1.0).unwrap_or(31);
+    let multiplier = (steps * f64::from(shift + 32).exp2()).round();
+    // The cast saturates, where a difference of one score is all.
+    Quantised::Attention { shift, multiplier: multiplier as u32 }
 }
 
 /// Fractional bits of a normalised row: none of its `features` numbers is larger than their square root.

@@ -22,7 +22,7 @@ pub struct Report {
     pub class_names: Vec<String>,
     /// Steps of the plan.
     pub steps: usize,
-    /// Multiply-accumulates of all linear layers and mixtures for one sample (of one class), every step counted.
+    /// Multiply-accumulates of all layers for one sample (of one class), every step counted.
     pub multiply_accumulates: usize,
     /// The file, in bytes.
     pub bytes: Bytes,
@@ -45,7 +45,7 @@ pub struct Bytes {
     pub head: usize,
     /// Packed weights.
     pub weights: usize,
-    /// Biases and multipliers, four bytes each for every output.
+    /// Biases and multipliers, four bytes each for every output, and constants.
     pub biases: usize,
     /// Biases for each step and each class, a mixture's terms for each step.
     pub step_and_class_biases: usize,
@@ -73,10 +73,12 @@ pub struct OutputError {
 pub struct LayerReport {
     /// Its name.
     pub name: String,
-    /// Inputs.
+    /// Inputs; of a convolution the numbers of a patch.
     pub inputs: usize,
-    /// Outputs; of a mixture, the rows of one class.
+    /// Outputs; of a convolution those of a pixel, of a mixture the rows of one class.
     pub outputs: usize,
+    /// Pixels of a convolution's output, 1 for other layers.
+    pub times: usize,
     /// What 1 stands for in the 16-bit numbers of its output.
     pub unit: f64,
     /// The same before the activation, of a mixture's coordinates; none for normalisation.
@@ -110,7 +112,9 @@ impl Figures {
                 weights_db: Some(decibels(mixture.weights_signal_to_noise)),
                 least_margin: Some(mixture.least_margin),
             },
-            Quantised::Normalise { .. } => Self::default(),
+            Quantised::Normalise { .. } | Quantised::Moved | Quantised::Constants(_) | Quantised::Attention { .. } => {
+                Self::default()
+            }
         }
     }
 }
@@ -182,11 +186,15 @@ pub(super) fn measure(
             let figures = Figures::of(own);
             LayerReport {
                 name: layer.name.clone(),
-                inputs: network.buffers[layer.input].length,
+                inputs: match &layer.kind {
+                    Kind::Convolution(convolution) => convolution.inputs(),
+                    _ => network.buffers[layer.input].length,
+                },
                 outputs: match &layer.kind {
                     Kind::Mixture(mixture) => mixture.block_rows(),
-                    _ => network.buffers[layer.output].length,
+                    _ => network.buffers[layer.output].length / layer.kind.times(),
                 },
+                times: layer.kind.times(),
                 unit: quantised.scales[layer.output],
                 pre_activation_unit: figures.pre_activation_unit,
                 weights_db: figures.weights_db,
@@ -195,18 +203,13 @@ pub(super) fn measure(
             }
         })
         .collect();
-    let products = network.layers.iter().map(|layer| match &layer.kind {
-        Kind::Linear(_) => network.buffers[layer.input].length * network.buffers[layer.output].length,
-        Kind::Normalise(_) => 0,
-        // There and back.
-        Kind::Mixture(mixture) => 2 * network.buffers[layer.input].length * mixture.block_rows(),
-    });
+    let products: u64 = artifact.layers().map(|layer| layer.multiply_accumulates()).sum();
     Ok(Report {
         shape: header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect(),
         classes: usize::from(header.classes),
         class_names: class_names.to_vec(),
         steps: artifact.steps(),
-        multiply_accumulates: products.sum::<usize>() * artifact.steps(),
+        multiply_accumulates: products as usize * artifact.steps(),
         bytes: bytes(artifact),
         arena_bytes: 2 * header.arena as usize,
         calibration_evaluations: calibration.evaluations,
@@ -224,21 +227,30 @@ pub(super) fn measure(
 fn bytes(artifact: &Artifact<'_>) -> Bytes {
     let mut bytes = Bytes { total: artifact.bytes(), ..Bytes::default() };
     for layer in artifact.layers() {
-        match layer {
-            Layer::Linear(linear) => {
-                bytes.weights += 4 * linear.weights.len();
-                bytes.biases += 4 * (linear.bias.len() + linear.multipliers.len());
-                bytes.step_and_class_biases += 4 * (linear.step_bias.len() + linear.class_bias.len());
-                bytes.tables += 4 * linear.table.len();
+        let linear = match layer {
+            Layer::Linear(linear) => linear,
+            Layer::Convolution(convolution) => convolution.rows,
+            Layer::Constants(constants) => {
+                bytes.biases += 4 * constants.numbers.len();
+                continue;
+            }
+            Layer::Attention(attention) => {
+                bytes.tables += 4 * attention.table.len();
+                continue;
             }
             Layer::Mixture(mixture) => {
                 let multipliers = mixture.multipliers.len() + mixture.output_multipliers.len();
                 bytes.weights += 4 * (mixture.rows.len() + mixture.columns.len());
                 bytes.biases += 4 * (mixture.offsets.len() + multipliers);
                 bytes.step_and_class_biases += 4 * mixture.by_step.len();
+                continue;
             }
-            _ => {}
-        }
+            _ => continue,
+        };
+        bytes.weights += 4 * linear.weights.len();
+        bytes.biases += 4 * (linear.bias.len() + linear.multipliers.len());
+        bytes.step_and_class_biases += 4 * (linear.step_bias.len() + linear.class_bias.len());
+        bytes.tables += 4 * linear.table.len();
     }
     bytes.head = bytes.total - bytes.weights - bytes.biases - bytes.step_and_class_biases - bytes.tables;
     bytes

@@ -18,6 +18,12 @@ pub fn entries(activation: Activation, z_scale: f64, scale: f64) -> Vec<i16> {
     (0..TABLE_ENTRIES).map(|k| at(k).round() as i16).collect()
 }
 
+/// `exp` from -16 up to 0, in units of 2^-15 but for the last bit.
+pub fn exponentials() -> Vec<i16> {
+    let step = 16.0 / (TABLE_ENTRIES - 1) as f64;
+    (0..TABLE_ENTRIES).map(|k| (f64::from(i16::MAX) * (step * k as f64 - 16.0).exp()).round() as i16).collect()
+}
+
 /// Entries as an artifact holds them: two in a word, low half first, the last half 0.
 pub fn packed(entries: &[i16]) -> Vec<u32> {
     let half = |entry: Option<&i16>| entry.map_or(0, |&entry| u32::from(entry as u16));

@@ -12,6 +12,8 @@ pub struct ImagePatches {
     pub rows: usize,
     /// Patches from left to right.
     pub columns: usize,
+    /// Pixels along a patch.
+    pub side: usize,
     /// Numbers of a patch: its pixels row by row, all channels of each.
     pub channels: usize,
     /// For each number of the patches its place in the sample.
@@ -55,7 +57,7 @@ impl ImagePatches {
             to_sample[from as usize] = place as u32;
         }
         let (to_patches, to_sample) = (to_patches.into(), to_sample.into());
-        Ok(Self { rows, columns, channels: channels * side * side, to_patches, to_sample })
+        Ok(Self { rows, columns, side, channels: channels * side * side, to_patches, to_sample })
     }
 
     /// How many patches a sample has.

@@ -12,7 +12,7 @@ pub mod stream;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use tweedie_core::artifact::{Artifact, ArtifactError, Layer};
+use tweedie_core::artifact::{Artifact, ArtifactError};
 
 /// The repository's `firmware/boards`.
 pub fn boards() -> PathBuf {
@@ -83,8 +83,10 @@ impl ModelFile {
     /// The firmware's features that the model needs, by the kinds of its layers.
     pub fn features(&self) -> Vec<&'static str> {
         let layers = self.artifact().into_iter().flat_map(|artifact| artifact.layers().collect::<Vec<_>>());
-        let mixture = layers.into_iter().any(|layer| matches!(layer, Layer::Mixture(_)));
-        mixture.then_some("mixture").into_iter().collect()
+        let mut features: Vec<_> = layers.filter_map(|layer| layer.feature()).collect();
+        features.sort_unstable();
+        features.dedup();
+        features
     }
 
     /// Checks that the model knows a class.
@@ -99,19 +101,14 @@ impl ModelFile {
         }
     }
 
-    /// Multiply-accumulates of a whole sample: those of the linear layers and mixtures, for every step.
+    /// Multiply-accumulates of a whole sample: those of every layer, for every step.
     ///
     /// # Errors
     /// As [`ModelFile::artifact`].
     pub fn multiply_accumulates(&self) -> Result<u64, ModelError> {
         let artifact = self.artifact()?;
-        let of_layer = |layer| match layer {
-            Layer::Linear(linear) => u64::from(linear.inputs) * u64::from(linear.outputs),
-            // There and back, for one class.
-            Layer::Mixture(mixture) => 2 * u64::from(mixture.features) * mixture.block_rows() as u64,
-            _ => 0,
-        };
-        Ok(artifact.layers().map(of_layer).sum::<u64>() * artifact.steps() as u64)
+        let of_network: u64 = artifact.layers().map(|layer| layer.multiply_accumulates()).sum();
+        Ok(of_network * artifact.steps() as u64)
     }
 }
 
