@@ -149,7 +149,8 @@ fn captions_of_a_file_are_learnt_and_drawn_by_prompts() {
     fs::write(folder.join("captions.txt"), captions.join("\n")).unwrap();
     let told = String::from_utf8(succeed(train(folder, &["--steps", "1000"])).stderr).unwrap();
     assert!(told.contains("text encoder: 500 steps"), "{told}");
-    let line = ["sample", "runs/pairs", "--prompt", "low", "--prompt", "High!", "--count", "120", "--json"];
+    let line =
+        ["sample", "runs/pairs", "--prompt", "a low pair", "--prompt", "A HIGH pair!", "--count", "120", "--json"];
     succeed(command(folder, &line));
     let own = means(&folder.join("runs/pairs"), 2);
     assert!((own[0] - 0.2).abs() < 0.1 && (own[1] - 0.6).abs() < 0.1, "{own:?}");
