@@ -148,7 +148,7 @@ fn what_is_no_data_set_says_what_would_be() {
             .load("")
             .unwrap_err()
             .to_string()
-            .ends_with("no data set in this folder; expected train-images-idx3-ubyte (or train-images.idx3-ubyte, either may end in .gz) or samples.npy")
+            .ends_with("no data set in this folder; expected train-images-idx3-ubyte (or train-images.idx3-ubyte, either may end in .gz), samples.npy, or PNGs, which may lie in a sub-folder for each class")
     );
     assert_eq!(
         folder.message("notes.txt"),

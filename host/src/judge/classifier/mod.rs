@@ -48,7 +48,7 @@ pub struct Opinions {
     pub classes: Vec<u32>,
     /// The last hidden layer, `[n, Classifier::features]`.
     pub features: Vec<f32>,
-    /// The first layer, `[n, Classifier::details]`.
+    /// The first layer, `[n, Classifier::details]`; empty without one.
     pub details: Vec<f32>,
 }
 
@@ -66,8 +66,12 @@ fn weights(recipe: &Recipe, width: usize, classes: usize) -> Vec<(String, Vec<us
     layers.into_iter().flat_map(of_layer).collect()
 }
 
-/// Details, features and outputs of a batch of rows.
-fn forward(recipe: &Recipe, weights: &dyn Weights, rows: &Tensor) -> candle_core::Result<[Tensor; 3]> {
+/// Details, if there are any, features and outputs of a batch of rows.
+fn forward(
+    recipe: &Recipe,
+    weights: &dyn Weights,
+    rows: &Tensor,
+) -> candle_core::Result<(Option<Tensor>, Tensor, Tensor)> {
     let layer = |name: &str, x: &Tensor, activation| {
         linear(x, weights.get(&format!("{name}.weight"))?, weights.get(&format!("{name}.bias"))?, activation)
     };
@@ -79,19 +83,10 @@ fn forward(recipe: &Recipe, weights: &dyn Weights, rows: &Tensor) -> candle_core
         Kind::Brier => layer(name, x, Activation::Silu),
         Kind::CrossEntropy => layer(name, x, Activation::None)?.relu(),
     };
-    let [details, features] = match recipe.details {
-        0 => {
-            let features = hidden("feature", &pixels)?;
-            [features.clone(), features]
-        }
-        _ => {
-            let details = hidden("detail", &pixels)?;
-            let features = hidden("feature", &details)?;
-            [details, features]
-        }
-    };
+    let details = (recipe.details > 0).then(|| hidden("detail", &pixels)).transpose()?;
+    let features = hidden("feature", details.as_ref().unwrap_or(&pixels))?;
     let outputs = layer("output", &features, Activation::None)?;
-    Ok([details, features, outputs])
+    Ok((details, features, outputs))
 }
 
 /// A part's share of the batch's loss; `targets` are one-hot, `[rows, classes]`.
@@ -156,9 +151,9 @@ impl Classifier {
         self.recipe.features
     }
 
-    /// Width of the first layer.
+    /// Width of the first layer, which tells copies from mere likeness; 0 without one.
     pub fn details(&self) -> usize {
-        if self.recipe.details == 0 { self.recipe.features } else { self.recipe.details }
+        self.recipe.details
     }
 
     /// The number of classes.
@@ -173,11 +168,11 @@ impl Classifier {
     pub fn opinions(&self, rows: &[f32], width: usize) -> Result<Opinions, Error> {
         let parts = rows.par_chunks(ROWS * width).map(|part| -> Result<Opinions, Error> {
             let batch = Tensor::from_slice(part, (part.len() / width, width), &Device::Cpu)?;
-            let [details, features, outputs] = forward(&self.recipe, &self.weights, &batch)?;
+            let (details, features, outputs) = forward(&self.recipe, &self.weights, &batch)?;
             Ok(Opinions {
                 classes: outputs.argmax(1)?.to_vec1()?,
                 features: features.flatten_all()?.to_vec1()?,
-                details: details.flatten_all()?.to_vec1()?,
+                details: details.map_or(Ok(Vec::new()), |details| details.flatten_all()?.to_vec1())?,
             })
         });
         let mut all = Opinions::default();
@@ -214,7 +209,7 @@ fn gradients(
     }
     let rows = Tensor::from_vec(rows, (ROWS, width), &Device::Cpu)?;
     let targets = Tensor::from_vec(targets, (ROWS, classes), &Device::Cpu)?;
-    let [_, _, outputs] = forward(recipe, parameters, &rows)?;
+    let (_, _, outputs) = forward(recipe, parameters, &rows)?;
     let gradients = loss(recipe.kind, &outputs, &targets)?.backward()?;
     let of = |(_, var): (&str, &candle_core::Var)| match gradients.get(var.as_tensor()) {
         Some(gradient) => gradient.contiguous(),
@@ -284,10 +279,10 @@ pub(super) mod tests {
             scaling,
         };
         let judge = Classifier::train(&data, |_| {}).unwrap();
-        assert_eq!((judge.features(), judge.details(), judge.parameters()), (128, 128, 785 * 128 + 129 * 2));
+        assert_eq!((judge.features(), judge.details(), judge.parameters()), (128, 0, 785 * 128 + 129 * 2));
         let opinions = judge.opinions(&data.samples, 784).unwrap();
         assert_eq!(opinions.classes, labels);
-        assert!(opinions.features.iter().all(|&feature| feature >= 0.0) && opinions.features == opinions.details);
+        assert!(opinions.features.iter().all(|&feature| feature >= 0.0) && opinions.details.is_empty());
     }
 
     /// `log(e^1 + e^2 + e^3) - 3` and its gradient, the softmax less one for the class.

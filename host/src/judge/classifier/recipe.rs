@@ -5,7 +5,7 @@ use crate::optimiser::AdamW;
 /// Sizes and training of a judge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recipe {
-    /// Width of the first layer; 0: there is none, and the features, which come straight from the sample, tell copies as well.
+    /// Width of the first layer; 0: features come straight from the sample, and copies are not sought by their cosine.
     pub details: usize,
     /// Width of the last hidden layer.
     pub features: usize,

@@ -62,7 +62,7 @@ impl<'a> Measurer<'a> {
             let labels = data.labels.as_deref().unwrap_or_default();
             Ok((judge, CopyFinder::new(&details, labels, data.classes, width)?))
         };
-        let judge = judge.map(finder).transpose()?;
+        let judge = judge.filter(|judge| judge.details() > 0).map(finder).transpose()?;
         Ok(Self { settings, preset, data, held_out, device, judge, order: subset::order(data, settings.seed) })
     }
 
