@@ -6,7 +6,7 @@ pub mod invert;
 use crate::checkpoint::Model;
 use crate::error::Error;
 use crate::network::Inputs;
-use crate::preset::{PredictionName, Preset, SamplingSettings, SpacingName};
+use crate::preset::{PredictionName, Preset, SamplingSettings, SolverName, SpacingName};
 use crate::process::AnyProcess;
 use crate::query::Query;
 use crate::scheduler_config::Scheduled;
@@ -186,12 +186,22 @@ pub fn check(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings)
 pub fn plan_for(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings) -> Result<Vec<Step>, Error> {
     settings.validate().map_err(Error::Argument)?;
     let (solver, spacing, evaluations) = (settings.solver, settings.spacing, settings.steps);
-    let times = times(preset, process, settings, solver::steps(solver, evaluations))?;
-    solver::plan(settings, process, &times).map_err(|error| {
-        Error::Argument(format!(
-            "{evaluations} evaluations by {solver} with {spacing} spacing are no way from noise to data: {error}"
-        ))
-    })
+    let plan_of = |steps: usize| {
+        let times = times(preset, process, settings, steps)?;
+        solver::plan(settings, process, &times).map_err(|error| {
+            Error::Argument(format!(
+                "{evaluations} evaluations by {solver} with {spacing} spacing are no way from noise to data: {error}"
+            ))
+        })
+    };
+    if solver == SolverName::Heun {
+        // From next to noise its first step may need one evaluation alone, which leaves some for a step more.
+        let plan = plan_of(evaluations / 2 + 1)?;
+        if plan.len() <= evaluations {
+            return Ok(plan);
+        }
+    }
+    plan_of(solver::steps(solver, evaluations))
 }
 
 /// Times from noise to data, one more than steps; the last is 0.
