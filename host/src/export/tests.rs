@@ -80,7 +80,7 @@ fn normalisation_has_the_epsilon_of_the_network() {
     let folded = fold::fold(&model, &[vec![0.5]]).unwrap();
     let Some(epsilon) = folded.layers.iter().find_map(|layer| match layer.kind {
         Kind::Normalise(epsilon) => Some(epsilon),
-        Kind::Linear(_) => None,
+        _ => None,
     }) else {
         panic!("there is a normalisation")
     };
