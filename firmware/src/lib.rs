@@ -8,8 +8,10 @@
 //! | 4 | [`sampler`] | runs the plan, shows each step's `x0_hat` |
 //! | 3 | [`model`] | reads an artifact, runs its network |
 //! | 2 | [`tensor`] | the fixed-point formats, and core's tensor trait |
-//! | 1 | [`kernels`] | linear layers, normalisation, activation tables, sums; the only unsafe code |
+//! | 1 | [`kernels`] | linear layers, normalisation, mixtures, activation tables, sums; the only unsafe code |
 //! | | [`power_on`] | a test of the source of noise |
+//!
+//! The feature `mixture`, on by default, is for models that are mixtures of Gaussians: 7 KiB of code. Without it such a model does not parse.
 //!
 //! ```
 //! # use tweedie_core::artifact::{self, Header, Layer, Linear, PlanStep};

@@ -70,7 +70,7 @@
 //!
 //! | word | mixture of low-rank Gaussians |
 //! |---|---|
-//! | 0 | kind 3 |
+//! | 0 | kind 3, read with the feature `mixture` alone |
 //! | 1 to 4 | `input_at`, features, `output_at`, `work_at` |
 //! | 5 | components of each class (low half), their rank (high half) |
 //! | 6 to 10 | `rows_at`, `offsets_at`, `multipliers_at`, `columns_at`, `output_multipliers_at` |
