@@ -22,6 +22,8 @@ pub enum ArtifactError {
     Checksum,
     /// A field contradicts another, or lies outside its range.
     Inconsistent(&'static str),
+    /// A layer that this program was built without: the feature of this crate that holds it.
+    Unsupported(&'static str),
     /// An accumulator of this output row could overflow 32 bits.
     Overflow {
         /// The output row.
@@ -43,6 +45,9 @@ impl fmt::Display for ArtifactError {
             }
             Self::Checksum => write!(f, "the artifact is damaged: its checksum does not fit"),
             Self::Inconsistent(what) => write!(f, "the artifact contradicts itself: {what}"),
+            Self::Unsupported(feature) => {
+                write!(f, "the artifact has layers that this program was built without: it needs the feature {feature}")
+            }
             Self::Overflow { output } => {
                 write!(f, "the artifact's output row {output} could overflow its accumulator")
             }

@@ -23,10 +23,25 @@ pub enum Layer<'a> {
     Attention(Attention<'a>),
 }
 
+/// What this program was built with; the compiler leaves out the rest.
+const IMAGES: bool = cfg!(feature = "images");
+const DEPTHWISE: bool = cfg!(feature = "depthwise");
+const ATTENTION: bool = cfg!(feature = "attention");
+
 const UNKNOWN: ArtifactError = ArtifactError::Inconsistent("a layer's kind");
 const CUT_SHORT: ArtifactError = ArtifactError::Inconsistent("the list of layers");
 
 impl<'a> Layer<'a> {
+    /// The feature of this crate that the layer needs, if it needs any.
+    pub fn feature(&self) -> Option<&'static str> {
+        match self {
+            Self::Linear(_) | Self::Normalise(_) => None,
+            Self::Convolution(_) | Self::Rearrange(_) => Some("images"),
+            Self::Depthwise(_) => Some("depthwise"),
+            Self::Constants(_) | Self::Attention(_) => Some("attention"),
+        }
+    }
+
     /// Words of the record that begins with this word.
     pub(super) fn words_of(head: u32) -> Result<usize, ArtifactError> {
         match low(head) {
@@ -80,19 +95,24 @@ impl<'a> Layer<'a> {
         match records.first().map(|&head| low(head)) {
             Some(Linear::KIND) => Linear::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Linear),
             Some(Normalise::KIND) => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
-            Some(Convolution::KIND) => {
+            Some(Convolution::KIND) if IMAGES => {
                 Convolution::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Convolution)
             }
-            Some(Depthwise::KIND) => {
+            Some(Depthwise::KIND) if DEPTHWISE => {
                 Depthwise::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Depthwise)
             }
-            Some(Rearrange::KIND) => Rearrange::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Rearrange),
-            Some(Constants::KIND) => {
+            Some(Rearrange::KIND) if IMAGES => {
+                Rearrange::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Rearrange)
+            }
+            Some(Constants::KIND) if ATTENTION => {
                 Constants::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Constants)
             }
-            Some(Attention::KIND) => {
+            Some(Attention::KIND) if ATTENTION => {
                 Attention::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Attention)
             }
+            Some(Convolution::KIND | Rearrange::KIND) => Err(ArtifactError::Unsupported("images")),
+            Some(Depthwise::KIND) => Err(ArtifactError::Unsupported("depthwise")),
+            Some(Constants::KIND | Attention::KIND) => Err(ArtifactError::Unsupported("attention")),
             Some(_) => Err(UNKNOWN),
             None => Err(CUT_SHORT),
         }
@@ -129,11 +149,12 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.check(arena),
             Self::Normalise(normalise) => normalise.check(arena),
-            Self::Convolution(convolution) => convolution.check(arena),
-            Self::Depthwise(depthwise) => depthwise.check(arena),
-            Self::Rearrange(rearrange) => rearrange.check(arena),
-            Self::Constants(constants) => constants.check(arena),
-            Self::Attention(attention) => attention.check(arena),
+            Self::Convolution(convolution) if IMAGES => convolution.check(arena),
+            Self::Depthwise(depthwise) if DEPTHWISE => depthwise.check(arena),
+            Self::Rearrange(rearrange) if IMAGES => rearrange.check(arena),
+            Self::Constants(constants) if ATTENTION => constants.check(arena),
+            Self::Attention(attention) if ATTENTION => attention.check(arena),
+            _ => Err(UNKNOWN),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fmt, fs, io};
+use tweedie_core::artifact::Artifact;
 
 use super::machines::Machine;
 
@@ -88,7 +89,7 @@ impl Build {
         cargo
             .current_dir(super::boards().join(self.board))
             .args(["build", "--release", "--bin", "sample", "--target", self.target])
-            .args(self.dsp.then_some("--features=dsp"))
+            .args(["--no-default-features", "--features", &features(self.dsp, artifact)?])
             .env("CARGO_TARGET_DIR", &target_dir)
             .env("TWEEDIE_ARTIFACT", artifact)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -117,6 +118,21 @@ impl Build {
         fs::rename(half, &copy)?;
         Ok(copy)
     }
+}
+
+/// The features of a board that a model needs, so that kernels of layers which it lacks take no flash. A file that is no artifact is the board's
+/// to refuse.
+fn features(dsp: bool, artifact: &Path) -> io::Result<String> {
+    let bytes = fs::read(artifact)?;
+    let words: Vec<u32> = bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
+    let mut features: Vec<&str> = match Artifact::parse(&words) {
+        Ok(artifact) => artifact.layers().filter_map(|layer| layer.feature()).collect(),
+        Err(_) => Vec::new(),
+    };
+    features.extend(dsp.then_some("dsp"));
+    features.sort_unstable();
+    features.dedup();
+    Ok(features.join(","))
 }
 
 /// The folder that cargo builds into: the one that this program lies in, two levels up.
