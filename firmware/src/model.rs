@@ -120,15 +120,17 @@ impl<'m, 'a, 's> Network<'m, 'a, 's> {
                 Layer::Convolution(convolution) if cfg!(feature = "images") => {
                     kernels::convolution(&convolution, step, class, self.arena)
                 }
-                Layer::Depthwise(depthwise) if cfg!(feature = "images") => {
+                Layer::Depthwise(depthwise) if cfg!(feature = "depthwise") => {
                     kernels::depthwise(&depthwise, step, class, self.arena)
                 }
-                Layer::Attention(attention) if cfg!(feature = "images") => kernels::attention(&attention, self.arena),
+                Layer::Attention(attention) if cfg!(feature = "attention") => {
+                    kernels::attention(&attention, self.arena)
+                }
                 Layer::Rearrange(rearrange) if cfg!(feature = "images") => {
                     let (input, output) = self.apart(rearrange.input_at, rearrange.output_at).ok_or(outside)?;
                     kernels::rearrange(&rearrange, input, output)
                 }
-                Layer::Constants(constants) if cfg!(feature = "images") => {
+                Layer::Constants(constants) if cfg!(feature = "attention") => {
                     let output = self.arena.get_mut(constants.output_at as usize / 2..).ok_or(outside)?;
                     let output = output.get_mut(..constants.numbers.len()).ok_or(outside)?;
                     output.copy_from_slice(constants.numbers);

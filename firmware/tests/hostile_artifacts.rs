@@ -3,8 +3,8 @@
 //! This is the bounded, reproducible twin of the fuzz target in `firmware/fuzz`; debug builds run it, so overflow checks are on.
 
 use tweedie_core::artifact::{
-    self, ArtifactError, Header, Layer, Linear, Mixture, MixtureLevel, MixtureTerms, Normalise, PlanStep,
-    TABLE_ENTRIES, pack_weights, seal, weight_words,
+    self, ArtifactError, Attention, Constants, Convolution, Depthwise, Header, Layer, Linear, Mixture, MixtureLevel,
+    MixtureTerms, Normalise, PlanStep, Rearrange, Source, TABLE_ENTRIES, pack_weights, seal, weight_words,
 };
 use tweedie_core::threefry;
 use tweedie_firmware::{Model, sample};
@@ -171,6 +171,97 @@ fn mixture() -> Vec<u32> {
     words
 }
 
+/// The records of images, each once: patches, constants, convolutions of one source and of two, depthwise, rows, attention.
+fn image_model() -> Vec<u32> {
+    let mut bits = (0..).flat_map(|i| threefry::block([9, 2, 3, 4], [i, 0, 0, 0]));
+    let mut weights = |inputs: usize, outputs: usize| {
+        let plain: Vec<i8> = (0..inputs * outputs).map(|_| (bits.next().unwrap() as i8).max(-127)).collect();
+        let mut packed = vec![0; weight_words(inputs, outputs).unwrap()];
+        pack_weights(&plain, inputs, outputs, &mut packed).unwrap();
+        packed
+    };
+    // A sample of 4x4 is an image of 2x2x4.
+    let all = [weights(36, 6), weights(9, 6), weights(90, 4), weights(4, 4)];
+    let (bias, multipliers, constants) = ([500_u32; 6], [1 << 24; 6], [0x0010_0020_u32; 12]);
+    let table: Vec<u32> = (0..TABLE_ENTRIES.div_ceil(2) as u32).map(|i| i * 9).collect();
+    let rows = |input_at, inputs, output_at, outputs: u32, weights| Linear {
+        input_at,
+        inputs,
+        output_at,
+        outputs,
+        add: false,
+        weights,
+        bias: &bias[..outputs as usize],
+        multipliers: &multipliers[..outputs as usize],
+        table: &[],
+        step_bias: &[],
+        class_bias: &[],
+    };
+    let source = |at, channels, doubled| Source { at, channels, doubled };
+    let convolution = |sources, kernel, stride, rows| {
+        Layer::Convolution(Convolution { sources, height: 2, width: 2, kernel, stride, padding: kernel / 2, rows })
+    };
+    let none = Source::default();
+    let room = 160;
+    let patches = Rearrange { input_at: 0, output_at: 16, rows: 2, columns: 2, side: 2, channels: 1, back: false };
+    let layers = [
+        Layer::Rearrange(patches),
+        Layer::Constants(Constants { output_at: 32, length: 24, numbers: &constants }),
+        convolution([source(16, 4, false), none], 3, 1, Linear { add: true, ..rows(room, 36, 32, 6, &all[0]) }),
+        Layer::Normalise(Normalise {
+            input_at: 32,
+            features: 6,
+            rows: 4,
+            output_at: 56,
+            shift: 9,
+            epsilon: 9,
+            gain: 1 << 40,
+        }),
+        Layer::Depthwise(Depthwise {
+            input_at: 56,
+            height: 2,
+            width: 2,
+            stride: 2,
+            rows: rows(room, 9, 80, 6, &all[1]),
+        }),
+        // The one pixel that is left, doubled, beside the patches.
+        convolution([source(80, 6, true), source(16, 4, false)], 3, 1, rows(room, 90, 88, 4, &all[2])),
+        Layer::Attention(Attention {
+            input_at: 32,
+            output_at: 104,
+            scratch_at: room,
+            tokens: 4,
+            heads: 1,
+            depth: 2,
+            shift: 3,
+            multiplier: 1 << 22,
+            table: &table,
+        }),
+        convolution([source(88, 4, false), none], 1, 1, rows(room, 4, 112, 4, &all[3])),
+        Layer::Rearrange(Rearrange { input_at: 112, output_at: 128, back: true, ..patches }),
+    ];
+    let step = PlanStep { from_output: 1 << 14, pulls: [1 << 14, 0, 0, 0], pull_count: 1, ..PlanStep::default() };
+    let header = Header {
+        dims: [4, 4, 1, 1],
+        rank: 2,
+        classes: 0,
+        clip: true,
+        arena: 480,
+        input_at: 0,
+        output_at: 128,
+        offset: 0.0,
+        scale: 1.0,
+    };
+    let mut words = vec![0; artifact::length(&[step], &layers)];
+    artifact::write(&header, &[step], &layers, &mut words).unwrap();
+    words
+}
+
+/// Every kind of record between them.
+fn models() -> [Vec<u32>; 3] {
+    [model(), image_model(), mixture()]
+}
+
 /// Parses; what parses is run. Whether it parsed.
 fn run(words: &[u32]) -> Result<(), ArtifactError> {
     let model = Model::parse(words)?;
@@ -186,13 +277,14 @@ fn run(words: &[u32]) -> Result<(), ArtifactError> {
 
 #[test]
 fn the_whole_file_runs() {
-    run(&model()).unwrap();
-    run(&mixture()).unwrap();
+    for words in models() {
+        run(&words).unwrap();
+    }
 }
 
 #[test]
 fn every_truncation_is_refused() {
-    for words in [model(), mixture()] {
+    for words in models() {
         for length in 0..words.len() {
             assert!(run(&words[..length]).is_err(), "{length} of {} words were accepted", words.len());
         }
@@ -202,7 +294,7 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_single_bit_flip_is_refused() {
-    for words in [model(), mixture()] {
+    for words in models() {
         for bit in 0..words.len() * 32 {
             let mut flipped = words.clone();
             flipped[bit / 32] ^= 1 << (bit % 32);
@@ -213,7 +305,7 @@ fn every_single_bit_flip_is_refused() {
 
 #[test]
 fn flips_behind_the_checksum_are_refused_or_run() {
-    for words in [model(), mixture()] {
+    for words in models() {
         let (mut refused, mut ran) = (0, 0);
         for bit in 5 * 32..words.len() * 32 {
             let mut flipped = words.clone();
@@ -234,7 +326,8 @@ fn random_edits_behind_the_checksum_are_refused_or_run() {
     let mut bits = (0..).flat_map(|i| threefry::block([5, 6, 7, 8], [i, 0, 0, 0]));
     let mut next = || bits.next().unwrap();
     // Header, plan and records matter most, and a mixture's terms, which come last.
-    for (words, places) in [(model(), 90), (mixture(), 35), (mixture(), mixture().len() as u32 - 5)] {
+    let places = [(model(), 90), (image_model(), 130), (mixture(), 35), (mixture(), mixture().len() as u32 - 5)];
+    for (words, places) in places {
         for _ in 0..15_000 {
             let mut edited = words.clone();
             for _ in 0..1 + next() % 4 {

@@ -18,10 +18,10 @@ pub const MAX_TOKENS: usize = 4096;
 /// 2. `x_u = min(((max_u s_u - s_u) multiplier) >> 32, 65535)` and `z_u = 32767 - x_u`;
 /// 3. `e_u = t[k] + (((t[k + 1] - t[k]) f + 128) >> 8)` with `k = (z_u + 32768) >> 8`, `f = z_u & 255`: the exponential by a table without
 ///    negative entries;
-/// 4. `r = floor(2^31 / max(sum_u e_u, 1))`, `p_u = min((e_u r + 2^15) >> 16, 32767)`;
+/// 4. `r = floor((2^31 - 2^16) / max(sum_u e_u, 1))`, `p_u = (e_u r + 2^15) >> 16`;
 /// 5. `output_c = saturate_i16((sum_u p_u v_uc + 2^14) >> 15)`.
 ///
-/// No `e_u` exceeds their sum, so `e_u r` is at most `2^31`; all `p_u` together are at most `2^15 + tokens / 2`, so the sum in step 5 fits an `i32` for
+/// No `e_u` exceeds their sum, so `e_u r` is at most `2^31 - 2^16`, and `p_u` less than `2^15`; all `p_u` together are at most `2^15 + tokens / 2`, so the sum in step 5 fits an `i32` for
 /// [`MAX_TOKENS`] tokens and any activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attention<'a> {
@@ -39,7 +39,7 @@ pub struct Attention<'a> {
     pub depth: u16,
     /// Right shift of scores, 0 to 31.
     pub shift: u8,
-    /// From shifted scores to units of the table, times `2^32`.
+    /// From shifted scores to units of the table, times `2^32`; less than `2^31`.
     pub multiplier: u32,
     /// The exponential, [`TABLE_ENTRIES`](super::TABLE_ENTRIES) 16-bit numbers from 0 up and a 0.
     pub table: &'a [u32],
@@ -99,6 +99,9 @@ impl<'a> Attention<'a> {
     pub(super) fn check(&self, arena: Arena) -> Result<(), ArtifactError> {
         use ArtifactError::Inconsistent;
         let tokens = usize::from(self.tokens);
+        if self.multiplier > i32::MAX as u32 {
+            return Err(Inconsistent("an attention"));
+        }
         if tokens == 0 || tokens > MAX_TOKENS || self.heads == 0 || self.depth == 0 || !self.depth.is_multiple_of(2) {
             return Err(Inconsistent("an attention"));
         }

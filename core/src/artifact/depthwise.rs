@@ -39,9 +39,9 @@ impl<'a> Depthwise<'a> {
         (u32::from(self.height).div_ceil(stride), u32::from(self.width).div_ceil(stride))
     }
 
-    /// Elements of the room for a strip of one channel, with zeros around it.
+    /// Elements of the room for a strip of two channels, with zeros around it.
     pub fn scratch(&self) -> u32 {
-        (STRIP + KERNEL - 1) * (u32::from(self.height) + KERNEL - 1)
+        2 * (STRIP + KERNEL - 1) * (u32::from(self.height) + KERNEL - 1)
     }
 
     pub(super) fn read(record: &[u32; RECORD], tables: Tables<'a>) -> Result<Self, ArtifactError> {

@@ -25,10 +25,27 @@ pub enum Layer<'a> {
     Mixture(Mixture<'a>),
 }
 
+/// What this program was built with; the compiler leaves out the rest.
+const IMAGES: bool = cfg!(feature = "images");
+const DEPTHWISE: bool = cfg!(feature = "depthwise");
+const ATTENTION: bool = cfg!(feature = "attention");
+const MIXTURE: bool = cfg!(feature = "mixture");
+
 const UNKNOWN: ArtifactError = ArtifactError::Inconsistent("a layer's kind");
 const CUT_SHORT: ArtifactError = ArtifactError::Inconsistent("the list of layers");
 
 impl<'a> Layer<'a> {
+    /// The feature of this crate that the layer needs, if it needs any.
+    pub fn feature(&self) -> Option<&'static str> {
+        match self {
+            Self::Linear(_) | Self::Normalise(_) => None,
+            Self::Convolution(_) | Self::Rearrange(_) => Some("images"),
+            Self::Depthwise(_) => Some("depthwise"),
+            Self::Constants(_) | Self::Attention(_) => Some("attention"),
+            Self::Mixture(_) => Some("mixture"),
+        }
+    }
+
     /// Words of the record that begins with this word.
     pub(super) fn words_of(head: u32) -> Result<usize, ArtifactError> {
         match low(head) {
@@ -83,41 +100,34 @@ impl<'a> Layer<'a> {
 
     /// The layer whose record is at the front of `records`.
     pub(super) fn read(records: &[u32], tables: Tables<'a>) -> Result<Self, ArtifactError> {
-        let Some(&head) = records.first() else { return Err(CUT_SHORT) };
-        if !cfg!(feature = "images") && Self::is_of_images(low(head)) {
-            return Err(ArtifactError::LeftOut("images"));
-        }
-        match low(head) {
-            Linear::KIND => Linear::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Linear),
-            Normalise::KIND => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
-            Convolution::KIND => {
+        match records.first().map(|&head| low(head)) {
+            Some(Linear::KIND) => Linear::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Linear),
+            Some(Normalise::KIND) => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
+            Some(Convolution::KIND) if IMAGES => {
                 Convolution::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Convolution)
             }
-            Depthwise::KIND => Depthwise::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Depthwise),
-            Rearrange::KIND => Rearrange::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Rearrange),
-            Constants::KIND => Constants::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Constants),
-            Attention::KIND => Attention::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Attention),
-            Mixture::KIND => Mixture::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Mixture),
-            _ => Err(UNKNOWN),
+            Some(Depthwise::KIND) if DEPTHWISE => {
+                Depthwise::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Depthwise)
+            }
+            Some(Rearrange::KIND) if IMAGES => {
+                Rearrange::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Rearrange)
+            }
+            Some(Constants::KIND) if ATTENTION => {
+                Constants::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Constants)
+            }
+            Some(Attention::KIND) if ATTENTION => {
+                Attention::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Attention)
+            }
+            Some(Mixture::KIND) if MIXTURE => {
+                Mixture::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Mixture)
+            }
+            Some(Mixture::KIND) => Err(ArtifactError::LeftOut("mixture")),
+            Some(Convolution::KIND | Rearrange::KIND) => Err(ArtifactError::LeftOut("images")),
+            Some(Depthwise::KIND) => Err(ArtifactError::LeftOut("depthwise")),
+            Some(Constants::KIND | Attention::KIND) => Err(ArtifactError::LeftOut("attention")),
+            Some(_) => Err(UNKNOWN),
+            None => Err(CUT_SHORT),
         }
-    }
-
-    /// The feature without which an artifact with this layer is not read, if there is one.
-    pub fn feature(&self) -> Option<&'static str> {
-        match self {
-            Self::Linear(_) | Self::Normalise(_) => None,
-            Self::Mixture(_) => Some("mixture"),
-            Self::Convolution(_)
-            | Self::Depthwise(_)
-            | Self::Rearrange(_)
-            | Self::Constants(_)
-            | Self::Attention(_) => Some("images"),
-        }
-    }
-
-    /// Whether only networks of images have records of this kind: the feature `images` reads and runs them.
-    fn is_of_images(kind: u16) -> bool {
-        [Convolution::KIND, Depthwise::KIND, Rearrange::KIND, Constants::KIND, Attention::KIND].contains(&kind)
     }
 
     /// The tables that the record points at, in the order of its places.
@@ -154,12 +164,12 @@ impl<'a> Layer<'a> {
             Self::Linear(linear) => linear.check(arena),
             Self::Normalise(normalise) => normalise.check(arena),
             // None has been read without its feature, and its code need not be there.
-            Self::Convolution(convolution) if cfg!(feature = "images") => convolution.check(arena),
-            Self::Depthwise(depthwise) if cfg!(feature = "images") => depthwise.check(arena),
-            Self::Rearrange(rearrange) if cfg!(feature = "images") => rearrange.check(arena),
-            Self::Constants(constants) if cfg!(feature = "images") => constants.check(arena),
-            Self::Attention(attention) if cfg!(feature = "images") => attention.check(arena),
-            Self::Mixture(mixture) if cfg!(feature = "mixture") => mixture.check(arena),
+            Self::Convolution(convolution) if IMAGES => convolution.check(arena),
+            Self::Depthwise(depthwise) if DEPTHWISE => depthwise.check(arena),
+            Self::Rearrange(rearrange) if IMAGES => rearrange.check(arena),
+            Self::Constants(constants) if ATTENTION => constants.check(arena),
+            Self::Attention(attention) if ATTENTION => attention.check(arena),
+            Self::Mixture(mixture) if MIXTURE => mixture.check(arena),
             _ => Err(UNKNOWN),
         }
     }

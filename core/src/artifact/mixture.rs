@@ -138,9 +138,6 @@ impl<'a> Mixture<'a> {
     pub(super) const WORDS: usize = RECORD;
 
     pub(super) fn read(record: &[u32; RECORD], tables: Tables<'a>) -> Result<Self, ArtifactError> {
-        if !cfg!(feature = "mixture") {
-            return Err(ArtifactError::LeftOut("mixture"));
-        }
         const SIZE: ArtifactError = ArtifactError::Inconsistent("a mixture's size");
         let [head, input_at, features, output_at, work_at, sizes, places @ ..] = *record;
         if high(head) != 0 {

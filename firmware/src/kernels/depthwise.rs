@@ -9,6 +9,8 @@ use tweedie_core::artifact::{Depthwise, TABLE_ENTRIES, unpack_half, weight_words
 const KERNEL: usize = 3;
 /// Columns of the output of a strip.
 const STRIP: usize = 16;
+/// Channels that are copied out together: two share a word.
+const CHANNELS: usize = 2;
 /// Columns of a strip with its neighbours on either side.
 pub(super) const COLUMNS: usize = STRIP + KERNEL - 1;
 
@@ -46,17 +48,24 @@ pub fn depthwise(layer: &Depthwise<'_>, step: usize, class: usize, arena: &mut [
     let [input, strip, output] = apart.map_err(|_| TooShort { what: "a convolution's arena", need, have })?;
 
     let sweep = Sweep { height, width, channels, stride: usize::from(layer.stride.max(1)) };
-    strip.fill(0);
-    for (channel, &multiplier) in multipliers.iter().enumerate() {
-        let bias = |table: &[u32]| table.get(channel).copied().unwrap_or(0);
-        let bias = biases.into_iter().flatten().fold(0, |sum: u32, table| sum.wrapping_add(bias(table)));
-        let row = Row { taps: taps(weights, channel), bias: bias as i32, multiplier };
+    // In words, of which COLUMNS numbers are half as many.
+    let strips = strip.get_mut(..COLUMNS * (height + KERNEL - 1)).unwrap_or_default();
+    strips.fill(0);
+    for first in (0..channels).step_by(CHANNELS) {
         for begin in (0..width).step_by(STRIP) {
             if width > STRIP {
-                strip.fill(0);
+                strips.fill(0);
             }
-            sweep.copy(input, channel, begin, strip);
-            sweep.run(&row, strip, channel, begin, output);
+            let together = CHANNELS.min(channels - first);
+            sweep.copy(input, first, together, begin, strips);
+            let half = strips.len() / 2;
+            for (channel, strip) in (first..first + together).zip(strips.chunks_exact(half.max(1))) {
+                let bias = |table: &[u32]| table.get(channel).copied().unwrap_or(0);
+                let bias = biases.into_iter().flatten().fold(0, |sum: u32, table| sum.wrapping_add(bias(table)));
+                let multiplier = multipliers.get(channel).copied().unwrap_or(0);
+                let row = Row { taps: taps(weights, channel), bias: bias as i32, multiplier };
+                sweep.run(&row, strip, channel, begin, output);
+            }
         }
     }
     match rows.table {
@@ -93,21 +102,28 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    /// Copies a channel's columns from the one left of `begin` on, and every row, to where they lie in the strip; what lies beyond the image stays 0.
-    fn copy(&self, input: &[u32], channel: usize, begin: usize, strip: &mut [u32]) {
+    /// Copies channels' columns from the one left of `begin` on, and every row, to where they lie in their strips; what lies beyond the image stays 0.
+    fn copy(&self, input: &[u32], first: usize, together: usize, begin: usize, strips: &mut [u32]) {
         let from = begin.saturating_sub(1);
         let columns = (begin + STRIP + 1).min(self.width) - from;
-        let (first, place) = (from * self.channels + channel, COLUMNS + from + 1 - begin);
-        let (numbers, strip) = (halves(input), halves_mut(strip));
+        let (number, place) = (from * self.channels + first, COLUMNS + from + 1 - begin);
         #[cfg(dsp)]
-        if super::dsp_depthwise::copy(self, numbers.get(first..), columns, strip.get_mut(place..)) {
-            return;
+        if together == CHANNELS && self.channels % 2 == 0 {
+            let pairs = input.get(number / 2..).unwrap_or_default();
+            if super::dsp_depthwise::copy(self, pairs, columns, halves_mut(strips), place) {
+                return;
+            }
         }
-        for y in 0..self.height {
-            let row = numbers.get(y * self.width * self.channels + first..).unwrap_or_default();
-            let places = strip.get_mut(y * COLUMNS + place..).unwrap_or_default();
-            let row = row.iter().step_by(self.channels).take(columns);
-            places.iter_mut().zip(row).for_each(|(place, &number)| *place = number);
+        let half = strips.len() / 2;
+        for (channel, strip) in strips.chunks_exact_mut(half.max(1)).take(together).enumerate() {
+            let strip = halves_mut(strip);
+            for y in 0..self.height {
+                let begin = y * self.width * self.channels + number + channel;
+                let row = halves(input).get(begin..).unwrap_or_default();
+                let places = strip.get_mut(y * COLUMNS + place..).unwrap_or_default();
+                let row = row.iter().step_by(self.channels).take(columns);
+                places.iter_mut().zip(row).for_each(|(place, &number)| *place = number);
+            }
         }
     }
 
@@ -121,6 +137,9 @@ impl Sweep {
         let begin_here = begin + super::dsp_depthwise::sweep(self, row, strip, channel, begin..end, output);
         #[cfg(not(dsp))]
         let begin_here = begin;
+        if begin_here >= end {
+            return;
+        }
         for y in (0..self.height).step_by(self.stride) {
             for x in (begin_here..end).step_by(self.stride) {
                 let patch = (0..KERNEL).flat_map(|i| strip.iter().skip((y + i) * COLUMNS + x - begin).take(KERNEL));

@@ -41,6 +41,8 @@ mod dsp;
 mod dsp_convolution;
 #[cfg(dsp)]
 mod dsp_depthwise;
+#[cfg(dsp)]
+mod dsp_softmax;
 mod linear;
 mod mixture;
 mod normalise;

@@ -1,31 +1,52 @@
 //! Softmax by a table of exponentials.
 
-use super::{TooShort, activate, first_mut, halves_mut};
+use super::{TooShort, activate, first_mut, halves, halves_mut, pairs};
+
+/// What shares are made of: a little less than `2^31`, so that none of them reaches `2^15`.
+const WHOLE: u32 = (1 << 31) - (1 << 16);
 
 /// The last three steps of [`Attention`](tweedie_core::artifact::Attention)'s softmax: from `scores`, 32 bits each, to as many shares of 15
-/// fractional bits, two in a word of `shares`.
+/// fractional bits, two in a word of `shares`. The multiplier is less than `2^31`.
 ///
 /// # Errors
 /// [`TooShort`] for a table of fewer than 257 entries, or fewer shares than scores.
 pub fn softmax(scores: &[u32], multiplier: u32, table: &[u32], shares: &mut [u32]) -> Result<(), TooShort> {
     let count = scores.len();
     let shares = first_mut(shares, count.div_ceil(2), "shares")?;
-    let most = scores.iter().map(|&score| score as i32).max().unwrap_or(0);
-    for (share, &score) in halves_mut(shares).iter_mut().zip(scores) {
+    let most = largest(scores);
+    let done = pairs(count);
+    #[cfg(dsp)]
+    super::dsp_softmax::distances(&scores[..done], most as u32, multiplier, &mut shares[..done / 2]);
+    let rest = halves_mut(shares).get_mut(done..).unwrap_or_default();
+    for (share, &score) in rest.iter_mut().zip(scores.get(done..).unwrap_or_default()) {
         // The difference fits 32 bits without a sign.
         let below = (most as u32).wrapping_sub(score);
-        let steps = high(below, multiplier).min(65_535);
-        *share = (32_767 - steps as i32) as i16;
+        *share = (32_767 - high(below, multiplier).min(65_535) as i32) as i16;
     }
     activate(table, shares, count)?;
-    let shares = halves_mut(shares).get_mut(..count).unwrap_or_default();
-    let sum: u32 = shares.iter().map(|&share| share as u32).fold(0, u32::wrapping_add);
-    let reciprocal = (1_u32 << 31) / sum.max(1);
-    for share in shares {
-        let scaled = (*share as u32).wrapping_mul(reciprocal).wrapping_add(1 << 15) >> 16;
-        *share = scaled.min(32_767) as i16;
+    #[cfg(dsp)]
+    let sum = super::dsp_softmax::sum(&shares[..done / 2]);
+    #[cfg(not(dsp))]
+    let sum = 0;
+    let rest = halves(shares).get(done..count).unwrap_or_default();
+    let sum = rest.iter().fold(sum, |sum: u32, &share| sum.wrapping_add(share as u32));
+    let reciprocal = WHOLE / sum.max(1);
+    #[cfg(dsp)]
+    super::dsp_softmax::scale(&mut shares[..done / 2], reciprocal);
+    for share in halves_mut(shares).get_mut(done..count).unwrap_or_default() {
+        *share = ((*share as u32).wrapping_mul(reciprocal).wrapping_add(1 << 15) >> 16) as i16;
     }
     Ok(())
+}
+
+/// Four at a time, for a loop costs as much as a comparison.
+fn largest(scores: &[u32]) -> i32 {
+    let (fours, rest) = scores.as_chunks::<4>();
+    let most = fours.iter().fold(i32::MIN, |most, &[a, b, c, d]| {
+        let (a, b, c, d) = (a as i32, b as i32, c as i32, d as i32);
+        most.max(a).max(b).max(c).max(d)
+    });
+    rest.iter().fold(most, |most, &score| most.max(score as i32))
 }
 
 /// The upper half of a product of 64 bits.
@@ -52,20 +73,24 @@ mod tests {
     quickcheck! {
         /// Word for word as the format describes it.
         fn shares_are_those_described(scores: Vec<i32>, multiplier: u32, narrow: bool) -> bool {
+            let multiplier = multiplier >> 1;
             let scores: Vec<i32> = scores.into_iter().map(|score| if narrow { score >> 16 } else { score }).collect();
-            let entries: Vec<i64> = (0..257).map(|k| (32_767.0 * (-(256.0 - f64::from(k)) / 16.0).exp()).round() as i64).collect();
+            let entry = |k: i32| (32_767.0 * (-(256.0 - f64::from(k)) / 16.0).exp()).round() as i64;
+            let entries: Vec<i64> = (0..257).map(entry).collect();
             let table = super::super::tests::words(&entries.iter().map(|&entry| entry as i16).collect::<Vec<_>>());
             let mut shares = std::vec![0; scores.len().div_ceil(2)];
-            softmax(&scores.iter().map(|&score| score as u32).collect::<Vec<_>>(), multiplier, &table, &mut shares).unwrap();
+            let words: Vec<u32> = scores.iter().map(|&score| score as u32).collect();
+            softmax(&words, multiplier, &table, &mut shares).unwrap();
             let most = scores.iter().copied().max().map_or(0, i64::from);
-            let exponentials: Vec<i64> = scores.iter().map(|&score| {
-                let x = ((most - i64::from(score)) as i128 * i128::from(multiplier) >> 32).min(65_535) as usize;
+            let exponential = |&score: &i32| {
+                let x = ((i128::from(most - i64::from(score)) * i128::from(multiplier)) >> 32).min(65_535) as usize;
                 let (k, f) = ((65_535 - x) >> 8, (65_535 - x) as i64 & 255);
                 entries[k] + (((entries[k + 1] - entries[k]) * f + 128) >> 8)
-            }).collect();
-            let reciprocal = (1 << 31) / exponentials.iter().sum::<i64>().max(1);
-            let expected = exponentials.iter().map(|e| ((e * reciprocal + (1 << 15)) >> 16).min(32_767));
-            super::super::halves(&shares).iter().take(scores.len()).map(|&share| i64::from(share)).eq(expected)
+            };
+            let exponentials: Vec<i64> = scores.iter().map(exponential).collect();
+            let reciprocal = ((1 << 31) - (1 << 16)) / exponentials.iter().sum::<i64>().max(1);
+            let expected = exponentials.iter().map(|e| (e * reciprocal + (1 << 15)) >> 16);
+            halves(&shares).iter().take(scores.len()).map(|&share| i64::from(share)).eq(expected)
         }
 
         fn the_upper_half_is_exact(a: u32, b: u32) -> bool {

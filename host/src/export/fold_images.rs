@@ -75,11 +75,11 @@ impl<'a> Builder<'a> {
         Ok(FoldedLinear { add, ..FoldedLinear::plain(&weight, self.get(&format!("{name}.bias"))?, activation) })
     }
 
-    /// A layer whose bias is told noise level and class, under the name `told`: `W e + b + class_table[class]`.
-    fn told(&self, name: &str, told: &str, activation: Activation, add: bool) -> Result<FoldedLinear> {
-        let mut bias = self.get(&format!("{told}.angle.bias"))?.clone();
-        let step_bias = self.embedding.matmul(&self.get(&format!("{told}.angle.weight"))?.t()?)?;
-        let classes = self.get(&format!("{told}.class.weight"))?.clone();
+    /// A layer whose bias is told noise level and class: `W e + b + class_table[class]`.
+    fn told(&self, name: &str, activation: Activation, add: bool) -> Result<FoldedLinear> {
+        let mut bias = self.get(&format!("{name}.angle.bias"))?.clone();
+        let step_bias = self.embedding.matmul(&self.get(&format!("{name}.angle.weight"))?.t()?)?;
+        let classes = self.get(&format!("{name}.class.weight"))?.clone();
         let class_bias = match self.model.description.classes {
             0 => {
                 bias = (bias + classes.get(0)?)?;
@@ -136,38 +136,39 @@ impl<'a> Builder<'a> {
 pub(super) fn unet(model: &Model, patches: &ImagePatches, angles: &[Vec<f64>]) -> Result<Folded> {
     let settings = &model.preset.network;
     let (mut builder, image) = Builder::new(model, patches, angles)?;
-    let plain = |builder: &Builder<'_>, name: &str| builder.linear(name, Activation::None, false);
     let blocks = |builder: &mut Builder<'_>, way: &str, level: usize, h: Image| -> Result<()> {
         for block in 0..settings.blocks {
             let name = format!("{way}.{level}.block.{block}");
             let normal = builder.normalised(&format!("{name}.norm"), h);
             let (first, second) = (format!("{name}.first"), format!("{name}.second"));
-            let told = builder.told(&first, &name, Activation::Silu, false)?;
+            let told = builder.told(&first, Activation::Silu, false)?;
             let hidden = builder.convolution(&first, (normal, None), 1, told, None);
             let back = builder.linear(&second, Activation::None, true)?;
             builder.convolution(&second, (hidden, None), 1, back, Some(h));
         }
         Ok(())
     };
-    let input = plain(&builder, "input")?;
+    let input = builder.told("input", Activation::None, false)?;
     let mut h = builder.convolution("input", (image, None), 1, input, None);
     let mut skips = Vec::new();
     for level in 0..settings.levels {
         if level > 0 {
             skips.push(h);
             let name = format!("down.{level}");
-            let down = plain(&builder, &name)?;
+            let down = builder.told(&name, Activation::None, false)?;
             h = builder.convolution(&name, (h, None), 2, down, None);
         }
         blocks(&mut builder, "down", level, h)?;
     }
-    for (level, &skip) in skips.iter().enumerate().rev() {
-        let name = format!("up.{level}");
-        let up = plain(&builder, &name)?;
-        h = builder.convolution(&name, (h, Some(skip)), 1, up, None);
+    for level in (0..settings.levels).rev() {
+        if let Some(&skip) = skips.get(level) {
+            let name = format!("up.{level}");
+            let up = builder.told(&name, Activation::None, false)?;
+            h = builder.convolution(&name, (h, Some(skip)), 1, up, None);
+        }
         blocks(&mut builder, "up", level, h)?;
     }
-    let output = plain(&builder, "output")?;
+    let output = builder.linear("output", Activation::None, false)?;
     let image = builder.convolution("output", (h, None), 1, output, None);
     Ok(builder.finish(image))
 }
@@ -180,7 +181,7 @@ pub(super) fn transformer(model: &Model, patches: &ImagePatches, angles: &[Vec<f
     let h = builder.image("tokens", image.size, settings.hidden);
     let positions = builder.get("position.weight")?.flatten_all()?;
     builder.layer("position", h.buffer, h.buffer, Kind::Constants(positions));
-    let input = builder.told("input", "input", Activation::None, true)?;
+    let input = builder.told("input", Activation::None, true)?;
     builder.convolution("input", (image, None), 1, input, Some(h));
     for block in 0..settings.blocks {
         let name = |part: &str| format!("block.{block}.{part}");

@@ -140,7 +140,7 @@ impl PlainAttention {
             i64::from(interpolate(&self.table, (32_767 - steps.min(65_535) as i32) as i16))
         };
         let exponentials: Vec<i64> = scores.iter().map(exponential).collect();
-        let reciprocal = (1 << 31) / exponentials.iter().sum::<i64>().max(1);
-        exponentials.iter().map(|e| ((e * reciprocal + (1 << 15)) >> 16).min(32_767)).collect()
+        let reciprocal = ((1 << 31) - (1 << 16)) / exponentials.iter().sum::<i64>().max(1);
+        exponentials.iter().map(|e| (e * reciprocal + (1 << 15)) >> 16).collect()
     }
 }

@@ -159,10 +159,10 @@ const EXPONENTS: f64 = 16.0;
 fn attention(unit: f64) -> Quantised {
     let steps = unit / EXPONENTS * 65_536.0;
     // A multiplier of at least half of its range, if the shift may be as long.
-    let shift = (0..31_u32).find(|&shift| steps * f64::from(shift + 1).exp2() >= 1.0).unwrap_or(31);
+    let shift = (0..31_u32).find(|&shift| steps * f64::from(shift + 2).exp2() >= 1.0).unwrap_or(31);
     let multiplier = (steps * f64::from(shift + 32).exp2()).round();
-    // The cast saturates, where a difference of one score is all.
-    Quantised::Attention { shift, multiplier: multiplier as u32 }
+    // Where a score is more than half a step, the largest has to do.
+    Quantised::Attention { shift, multiplier: multiplier.min(f64::from(i32::MAX)) as u32 }
 }
 
 /// Fractional bits of a normalised row: none of its `features` numbers is larger than their square root.

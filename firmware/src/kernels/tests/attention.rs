@@ -33,8 +33,8 @@ fn described(layer: &Attention<'_>, table: &[i16], input: &[i16]) -> Vec<i64> {
                     through(table, 32_767 - x)
                 })
                 .collect();
-            let r = (1 << 31) / e.iter().sum::<i64>().max(1);
-            let shares: Vec<i64> = e.iter().map(|e| ((e * r + (1 << 15)) >> 16).min(32_767)).collect();
+            let r = ((1 << 31) - (1 << 16)) / e.iter().sum::<i64>().max(1);
+            let shares: Vec<i64> = e.iter().map(|e| (e * r + (1 << 15)) >> 16).collect();
             for c in 0..depth {
                 let sum: i64 = (0..tokens).map(|u| shares[u] * number(u, 2, h, c)).sum::<i64>() + (1 << 14);
                 assert_eq!(sum, i64::from(sum as i32), "32 bits must hold it");
@@ -53,7 +53,7 @@ quickcheck! {
         let inputs = 3 * u32::from(tokens) * u32::from(heads) * u32::from(depth);
         let output_at = inputs.next_multiple_of(4) + 2 * below(3) as u32;
         let scratch_at = (output_at + inputs / 3).next_multiple_of(4);
-        let (shift, multiplier, extreme) = (below(20) as u8, (below(1 << 32) as u32) >> below(32), below(3) == 0);
+        let (shift, multiplier, extreme) = (below(20) as u8, (below(1 << 31) as u32) >> below(31), below(3) == 0);
         let entries = exponentials();
         let table = words(&entries);
         let layer = Attention { input_at: 0, output_at, scratch_at, tokens, heads, depth, shift, multiplier, table: &table };
