@@ -117,20 +117,19 @@ impl<'m, 'a, 's> Network<'m, 'a, 's> {
                     let (input, output) = self.apart(linear.input_at, linear.output_at).ok_or(outside)?;
                     kernels::linear(&linear, step, class, input, output)
                 }
-                Layer::Convolution(convolution) if cfg!(feature = "images") => {
-                    kernels::convolution(&convolution, step, class, self.arena)
-                }
-                Layer::Depthwise(depthwise) if cfg!(feature = "depthwise") => {
-                    kernels::depthwise(&depthwise, step, class, self.arena)
-                }
-                Layer::Attention(attention) if cfg!(feature = "attention") => {
-                    kernels::attention(&attention, self.arena)
-                }
-                Layer::Rearrange(rearrange) if cfg!(feature = "images") => {
+                #[cfg(feature = "images")]
+                Layer::Convolution(convolution) => kernels::convolution(&convolution, step, class, self.arena),
+                #[cfg(feature = "depthwise")]
+                Layer::Depthwise(depthwise) => kernels::depthwise(&depthwise, step, class, self.arena),
+                #[cfg(feature = "attention")]
+                Layer::Attention(attention) => kernels::attention(&attention, self.arena),
+                #[cfg(feature = "images")]
+                Layer::Rearrange(rearrange) => {
                     let (input, output) = self.apart(rearrange.input_at, rearrange.output_at).ok_or(outside)?;
                     kernels::rearrange(&rearrange, input, output)
                 }
-                Layer::Constants(constants) if cfg!(feature = "attention") => {
+                #[cfg(feature = "attention")]
+                Layer::Constants(constants) => {
                     let output = self.arena.get_mut(constants.output_at as usize / 2..).ok_or(outside)?;
                     let output = output.get_mut(..constants.numbers.len()).ok_or(outside)?;
                     output.copy_from_slice(constants.numbers);
@@ -149,7 +148,8 @@ impl<'m, 'a, 's> Network<'m, 'a, 's> {
                     }
                     kernels::normalise(&normalise, self.arena.get_mut(output_at..).ok_or(outside)?)
                 }
-                Layer::Mixture(mixture) if cfg!(feature = "mixture") => {
+                #[cfg(feature = "mixture")]
+                Layer::Mixture(mixture) => {
                     let places = [
                         (mixture.input_at, mixture.features as usize),
                         (mixture.output_at, mixture.features as usize),

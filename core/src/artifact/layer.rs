@@ -12,24 +12,24 @@ pub enum Layer<'a> {
     /// Layer normalisation.
     Normalise(Normalise),
     /// Convolution.
+    #[cfg(feature = "images")]
     Convolution(Convolution<'a>),
     /// Depthwise convolution.
+    #[cfg(feature = "depthwise")]
     Depthwise(Depthwise<'a>),
     /// Samples as images of patches, and back.
+    #[cfg(feature = "images")]
     Rearrange(Rearrange),
     /// Numbers that are always the same.
+    #[cfg(feature = "attention")]
     Constants(Constants<'a>),
     /// Attention.
+    #[cfg(feature = "attention")]
     Attention(Attention<'a>),
     /// The denoiser of a mixture of low-rank Gaussians.
+    #[cfg(feature = "mixture")]
     Mixture(Mixture<'a>),
 }
-
-/// What this program was built with; the compiler leaves out the rest.
-const IMAGES: bool = cfg!(feature = "images");
-const DEPTHWISE: bool = cfg!(feature = "depthwise");
-const ATTENTION: bool = cfg!(feature = "attention");
-const MIXTURE: bool = cfg!(feature = "mixture");
 
 const UNKNOWN: ArtifactError = ArtifactError::Inconsistent("a layer's kind");
 const CUT_SHORT: ArtifactError = ArtifactError::Inconsistent("the list of layers");
@@ -39,9 +39,17 @@ impl<'a> Layer<'a> {
     pub fn feature(&self) -> Option<&'static str> {
         match self {
             Self::Linear(_) | Self::Normalise(_) => None,
-            Self::Convolution(_) | Self::Rearrange(_) => Some("images"),
+            #[cfg(feature = "images")]
+            Self::Convolution(_) => Some("images"),
+            #[cfg(feature = "images")]
+            Self::Rearrange(_) => Some("images"),
+            #[cfg(feature = "depthwise")]
             Self::Depthwise(_) => Some("depthwise"),
-            Self::Constants(_) | Self::Attention(_) => Some("attention"),
+            #[cfg(feature = "attention")]
+            Self::Constants(_) => Some("attention"),
+            #[cfg(feature = "attention")]
+            Self::Attention(_) => Some("attention"),
+            #[cfg(feature = "mixture")]
             Self::Mixture(_) => Some("mixture"),
         }
     }
@@ -66,11 +74,17 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(_) => Linear::WORDS,
             Self::Normalise(_) => Normalise::WORDS,
+            #[cfg(feature = "images")]
             Self::Convolution(_) => Convolution::WORDS,
+            #[cfg(feature = "depthwise")]
             Self::Depthwise(_) => Depthwise::WORDS,
+            #[cfg(feature = "images")]
             Self::Rearrange(_) => Rearrange::WORDS,
+            #[cfg(feature = "attention")]
             Self::Constants(_) => Constants::WORDS,
+            #[cfg(feature = "attention")]
             Self::Attention(_) => Attention::WORDS,
+            #[cfg(feature = "mixture")]
             Self::Mixture(_) => Mixture::WORDS,
         }
     }
@@ -80,21 +94,29 @@ impl<'a> Layer<'a> {
         let of_rows = |rows: &Linear<'_>| u64::from(rows.inputs) * u64::from(rows.outputs);
         match self {
             Self::Linear(linear) => of_rows(linear),
+            #[cfg(feature = "images")]
             Self::Convolution(convolution) => {
                 let (height, width) = convolution.output_size();
                 u64::from(height) * u64::from(width) * of_rows(&convolution.rows)
             }
+            #[cfg(feature = "depthwise")]
             Self::Depthwise(depthwise) => {
                 let (height, width) = depthwise.output_size();
                 u64::from(height) * u64::from(width) * of_rows(&depthwise.rows)
             }
             // Scores, and the sum of values that they weigh.
+            #[cfg(feature = "attention")]
             Self::Attention(Attention { tokens, heads, depth, .. }) => {
                 2 * u64::from(*tokens).pow(2) * u64::from(*heads) * u64::from(*depth)
             }
             // Coordinates, and the sum of directions that they weigh, for one class.
+            #[cfg(feature = "mixture")]
             Self::Mixture(mixture) => 2 * u64::from(mixture.features) * mixture.block_rows() as u64,
-            Self::Normalise(_) | Self::Rearrange(_) | Self::Constants(_) => 0,
+            Self::Normalise(_) => 0,
+            #[cfg(feature = "images")]
+            Self::Rearrange(_) => 0,
+            #[cfg(feature = "attention")]
+            Self::Constants(_) => 0,
         }
     }
 
@@ -103,27 +125,33 @@ impl<'a> Layer<'a> {
         match records.first().map(|&head| low(head)) {
             Some(Linear::KIND) => Linear::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Linear),
             Some(Normalise::KIND) => Normalise::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Normalise),
-            Some(Convolution::KIND) if IMAGES => {
+            #[cfg(feature = "images")]
+            Some(Convolution::KIND) => {
                 Convolution::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Convolution)
             }
-            Some(Depthwise::KIND) if DEPTHWISE => {
+            #[cfg(feature = "depthwise")]
+            Some(Depthwise::KIND) => {
                 Depthwise::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Depthwise)
             }
-            Some(Rearrange::KIND) if IMAGES => {
-                Rearrange::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Rearrange)
-            }
-            Some(Constants::KIND) if ATTENTION => {
+            #[cfg(feature = "images")]
+            Some(Rearrange::KIND) => Rearrange::read(records.first_chunk().ok_or(CUT_SHORT)?).map(Self::Rearrange),
+            #[cfg(feature = "attention")]
+            Some(Constants::KIND) => {
                 Constants::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Constants)
             }
-            Some(Attention::KIND) if ATTENTION => {
+            #[cfg(feature = "attention")]
+            Some(Attention::KIND) => {
                 Attention::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Attention)
             }
-            Some(Mixture::KIND) if MIXTURE => {
-                Mixture::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Mixture)
-            }
+            #[cfg(feature = "mixture")]
+            Some(Mixture::KIND) => Mixture::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Mixture),
+            #[cfg(not(feature = "mixture"))]
             Some(Mixture::KIND) => Err(ArtifactError::LeftOut("mixture")),
+            #[cfg(not(feature = "images"))]
             Some(Convolution::KIND | Rearrange::KIND) => Err(ArtifactError::LeftOut("images")),
+            #[cfg(not(feature = "depthwise"))]
             Some(Depthwise::KIND) => Err(ArtifactError::LeftOut("depthwise")),
+            #[cfg(not(feature = "attention"))]
             Some(Constants::KIND | Attention::KIND) => Err(ArtifactError::LeftOut("attention")),
             Some(_) => Err(UNKNOWN),
             None => Err(CUT_SHORT),
@@ -134,11 +162,18 @@ impl<'a> Layer<'a> {
     pub(super) fn tables(&self) -> [&'a [u32]; MAX_TABLES] {
         match self {
             Self::Linear(linear) => linear.tables(),
-            Self::Normalise(_) | Self::Rearrange(_) => [&[]; MAX_TABLES],
+            Self::Normalise(_) => [&[]; MAX_TABLES],
+            #[cfg(feature = "images")]
+            Self::Rearrange(_) => [&[]; MAX_TABLES],
+            #[cfg(feature = "images")]
             Self::Convolution(convolution) => convolution.rows.tables(),
+            #[cfg(feature = "depthwise")]
             Self::Depthwise(depthwise) => depthwise.rows.tables(),
+            #[cfg(feature = "attention")]
             Self::Constants(constants) => constants.tables(),
+            #[cfg(feature = "attention")]
             Self::Attention(attention) => attention.tables(),
+            #[cfg(feature = "mixture")]
             Self::Mixture(mixture) => mixture.tables(),
         }
     }
@@ -148,11 +183,17 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
             Self::Normalise(normalise) => normalise.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            #[cfg(feature = "images")]
             Self::Convolution(convolution) => convolution.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            #[cfg(feature = "depthwise")]
             Self::Depthwise(depthwise) => depthwise.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            #[cfg(feature = "images")]
             Self::Rearrange(rearrange) => rearrange.write(record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            #[cfg(feature = "attention")]
             Self::Constants(constants) => constants.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            #[cfg(feature = "attention")]
             Self::Attention(attention) => attention.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
+            #[cfg(feature = "mixture")]
             Self::Mixture(mixture) => mixture.write(places, record.first_chunk_mut().ok_or(CUT_SHORT)?),
         }
         Ok(())
@@ -163,14 +204,18 @@ impl<'a> Layer<'a> {
         match self {
             Self::Linear(linear) => linear.check(arena),
             Self::Normalise(normalise) => normalise.check(arena),
-            // None has been read without its feature, and its code need not be there.
-            Self::Convolution(convolution) if IMAGES => convolution.check(arena),
-            Self::Depthwise(depthwise) if DEPTHWISE => depthwise.check(arena),
-            Self::Rearrange(rearrange) if IMAGES => rearrange.check(arena),
-            Self::Constants(constants) if ATTENTION => constants.check(arena),
-            Self::Attention(attention) if ATTENTION => attention.check(arena),
-            Self::Mixture(mixture) if MIXTURE => mixture.check(arena),
-            _ => Err(UNKNOWN),
+            #[cfg(feature = "images")]
+            Self::Convolution(convolution) => convolution.check(arena),
+            #[cfg(feature = "depthwise")]
+            Self::Depthwise(depthwise) => depthwise.check(arena),
+            #[cfg(feature = "images")]
+            Self::Rearrange(rearrange) => rearrange.check(arena),
+            #[cfg(feature = "attention")]
+            Self::Constants(constants) => constants.check(arena),
+            #[cfg(feature = "attention")]
+            Self::Attention(attention) => attention.check(arena),
+            #[cfg(feature = "mixture")]
+            Self::Mixture(mixture) => mixture.check(arena),
         }
     }
 }

@@ -85,15 +85,21 @@
 //! See [`Linear`], [`Normalise`], [`Mixture`], [`Convolution`], [`Depthwise`], [`Rearrange`], [`Constants`] and [`Attention`] for what the
 //! numbers mean and how the arithmetic goes, bit by bit.
 
+#[cfg_attr(not(feature = "attention"), allow(dead_code, reason = "an artifact with such layers is refused"))]
 mod attention;
+#[cfg_attr(not(feature = "attention"), allow(dead_code, reason = "an artifact with such layers is refused"))]
 mod constants;
+#[cfg_attr(not(feature = "images"), allow(dead_code, reason = "an artifact with such layers is refused"))]
 mod convolution;
+#[cfg_attr(not(feature = "depthwise"), allow(dead_code, reason = "an artifact with such layers is refused"))]
 mod depthwise;
 mod error;
 mod layer;
 mod linear;
+#[cfg_attr(not(feature = "mixture"), allow(dead_code, reason = "an artifact with such layers is refused"))]
 mod mixture;
 mod normalise;
+#[cfg_attr(not(feature = "images"), allow(dead_code, reason = "an artifact with such layers is refused"))]
 mod rearrange;
 mod record;
 mod step;
