@@ -142,12 +142,13 @@ impl Sweep {
         }
         for y in (0..self.height).step_by(self.stride) {
             for x in (begin_here..end).step_by(self.stride) {
-                let patch = (0..KERNEL).flat_map(|i| strip.iter().skip((y + i) * COLUMNS + x - begin).take(KERNEL));
-                let sum = row
-                    .taps
-                    .iter()
-                    .zip(patch)
-                    .fold(row.bias, |sum, (&tap, &number)| sum.wrapping_add(i32::from(tap) * i32::from(number)));
+                let mut sum = row.bias;
+                for (i, taps) in row.taps.chunks_exact(KERNEL).enumerate() {
+                    let numbers = strip.get((y + i) * COLUMNS + x - begin..).unwrap_or_default();
+                    for (&tap, &number) in taps.iter().zip(numbers) {
+                        sum = sum.wrapping_add(i32::from(tap) * i32::from(number));
+                    }
+                }
                 let place = (y / self.stride * output_width + x / self.stride) * self.channels + channel;
                 if let Some(place) = output.get_mut(place) {
                     *place = requantise(sum, row.multiplier);
