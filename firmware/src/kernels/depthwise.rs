@@ -88,7 +88,7 @@ fn taps(weights: &[u32], channel: usize) -> [i8; KERNEL * KERNEL] {
     for (column, tap) in taps.iter_mut().enumerate() {
         let word = group.get(column / 4 * 4 + column % 4 / 2 * 2 + channel % 4 / 2).copied().unwrap_or(0);
         let (first, second) = unpack_half((word >> (column % 2 * 16)) as u16);
-        *tap = if channel % 2 == 0 { first } else { second };
+        *tap = if channel.is_multiple_of(2) { first } else { second };
     }
     taps
 }
@@ -108,7 +108,7 @@ impl Sweep {
         let columns = (begin + STRIP + 1).min(self.width) - from;
         let (number, place) = (from * self.channels + first, COLUMNS + from + 1 - begin);
         #[cfg(dsp)]
-        if together == CHANNELS && self.channels % 2 == 0 {
+        if together == CHANNELS && self.channels.is_multiple_of(2) {
             let pairs = input.get(number / 2..).unwrap_or_default();
             if super::dsp_depthwise::copy(self, pairs, columns, halves_mut(strips), place) {
                 return;
