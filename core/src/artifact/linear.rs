@@ -37,7 +37,7 @@ pub struct Linear<'a> {
     pub bias: &'a [u32],
     /// One for each output, from 0 to `2^31 - 1`.
     pub multipliers: &'a [u32],
-    /// The activation, [`TABLE_ENTRIES`] 16-bit numbers and a 0; empty for none.
+    /// The activation, [`TABLE_ENTRIES`](super::TABLE_ENTRIES) 16-bit numbers and a 0; empty for none.
     pub table: &'a [u32],
     /// One `i32` for each step and output, `[steps, outputs]`; empty for none.
     pub step_bias: &'a [u32],

@@ -88,7 +88,7 @@ fn taps(weights: &[u32], channel: usize) -> [i8; KERNEL * KERNEL] {
     for (column, tap) in taps.iter_mut().enumerate() {
         let word = group.get(column / 4 * 4 + column % 4 / 2 * 2 + channel % 4 / 2).copied().unwrap_or(0);
         let (first, second) = unpack_half((word >> (column % 2 * 16)) as u16);
-        *tap = if channel % 2 == 0 { first } else { second };
+        *tap = if channel.is_multiple_of(2) { first } else { second };
     }
     taps
 }
@@ -108,7 +108,7 @@ impl Sweep {
         let columns = (begin + STRIP + 1).min(self.width) - from;
         let (number, place) = (from * self.channels + first, COLUMNS + from + 1 - begin);
         #[cfg(dsp)]
-        if together == CHANNELS && self.channels % 2 == 0 {
+        if together == CHANNELS && self.channels.is_multiple_of(2) {
             let pairs = input.get(number / 2..).unwrap_or_default();
             if super::dsp_depthwise::copy(self, pairs, columns, halves_mut(strips), place) {
                 return;
@@ -142,12 +142,13 @@ impl Sweep {
         }
         for y in (0..self.height).step_by(self.stride) {
             for x in (begin_here..end).step_by(self.stride) {
-                let patch = (0..KERNEL).flat_map(|i| strip.iter().skip((y + i) * COLUMNS + x - begin).take(KERNEL));
-                let sum = row
-                    .taps
-                    .iter()
-                    .zip(patch)
-                    .fold(row.bias, |sum, (&tap, &number)| sum.wrapping_add(i32::from(tap) * i32::from(number)));
+                let mut sum = row.bias;
+                for (i, taps) in row.taps.chunks_exact(KERNEL).enumerate() {
+                    let numbers = strip.get((y + i) * COLUMNS + x - begin..).unwrap_or_default();
+                    for (&tap, &number) in taps.iter().zip(numbers) {
+                        sum = sum.wrapping_add(i32::from(tap) * i32::from(number));
+                    }
+                }
                 let place = (y / self.stride * output_width + x / self.stride) * self.channels + channel;
                 if let Some(place) = output.get_mut(place) {
                     *place = requantise(sum, row.multiplier);

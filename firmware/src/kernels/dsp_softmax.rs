@@ -9,7 +9,7 @@ use core::arch::asm;
 pub fn distances(scores: &[u32], most: u32, multiplier: u32, out: &mut [u32]) {
     for (out, &[first, second]) in out.iter_mut().zip(scores.as_chunks::<2>().0) {
         let (first, second) = (most.wrapping_sub(first), most.wrapping_sub(second));
-        let distance = |below: u32| (u64::from(below) * u64::from(multiplier) >> 32) as u32;
+        let distance = |below: u32| ((u64::from(below) * u64::from(multiplier)) >> 32) as u32;
         // SAFETY: arithmetic on registers; it sets the saturation flag, which nothing here reads.
         unsafe {
             asm!(

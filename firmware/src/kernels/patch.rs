@@ -105,7 +105,7 @@ impl<'a> Patches<'a> {
         for i in 0..rows {
             let mut place = place + i * self.kernel * self.channels;
             for image in &self.images {
-                let (row, run) = ((y + i >> image.halving) * image.width, image.channels);
+                let (row, run) = (((y + i) >> image.halving) * image.width, image.channels);
                 let mut pixels = |x: usize, place: usize, rows: usize| {
                     let begin = (row + (x >> image.halving)) * run;
                     let rectangle = Rectangle { begin, run, rows, gap: run, place, place_gap: self.channels };
@@ -146,7 +146,7 @@ struct Rectangle {
 impl Rectangle {
     fn copy(&self, image: &[u32], words: &mut [u32], lane: usize) {
         #[cfg(dsp)]
-        if (self.begin | self.run | self.gap | self.place | self.place_gap) % 4 == 0 {
+        if (self.begin | self.run | self.gap | self.place | self.place_gap).is_multiple_of(4) {
             let gaps = [self.gap.saturating_sub(self.run) / 2, LANES * (self.place_gap - self.run) / 2];
             let lanes = Lanes { blocks: self.run / 4, gaps, count: 1, step: 0 };
             let image = image.get(self.begin / 2..).unwrap_or_default();

@@ -52,14 +52,14 @@ fn largest(scores: &[u32]) -> i32 {
 /// The upper half of a product of 64 bits.
 #[inline(always)]
 fn high(a: u32, b: u32) -> u32 {
-    if cfg!(narrow_multiply) { high_by_halves(a, b) } else { (u64::from(a) * u64::from(b) >> 32) as u32 }
+    if cfg!(narrow_multiply) { high_by_halves(a, b) } else { ((u64::from(a) * u64::from(b)) >> 32) as u32 }
 }
 
 /// The same by four multiplications of 16 bits, for processors whose products have 32 bits.
 #[inline(always)]
 fn high_by_halves(a: u32, b: u32) -> u32 {
     let (a_high, a_low, b_high, b_low) = (a >> 16, a & 0xffff, b >> 16, b & 0xffff);
-    let cross = a_high * b_low + (a_low * b_low >> 16);
+    let cross = a_high * b_low + ((a_low * b_low) >> 16);
     let other = a_low * b_high + (cross & 0xffff);
     a_high * b_high + (cross >> 16) + (other >> 16)
 }

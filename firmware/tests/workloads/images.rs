@@ -114,7 +114,7 @@ static EXPONENTIALS: [u32; 129] = {
     let mut word = 0;
     while word < 129 {
         let (low, high) = (2 * word as u32, 2 * word as u32 + 1);
-        words[word] = low * low / 2 | if word < 128 { high * high / 2 << 16 } else { 0 };
+        words[word] = (low * low / 2) | if word < 128 { (high * high / 2) << 16 } else { 0 };
         word += 1;
     }
     words

@@ -22,6 +22,8 @@ mod fold_images;
 pub mod folded;
 pub mod folded_convolution;
 pub mod freeze;
+#[cfg(test)]
+mod image_tests;
 pub mod integer;
 mod integer_images;
 pub mod integer_mixture;
