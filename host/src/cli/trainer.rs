@@ -3,7 +3,8 @@
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::mixture::Fit;
-use crate::preset::{NetworkKind, Preset, TrainingMethod};
+use crate::network::{Mixture, Network};
+use crate::preset::{NetworkKind, NetworkSettings, Preset, TrainingMethod};
 use crate::process::AnyProcess;
 use crate::run_folder::{Metrics, RunFolder};
 use crate::train::Training;
@@ -67,7 +68,11 @@ impl<'a> Trainer<'a> {
     pub fn parameter_count(&self) -> usize {
         match self {
             Self::Gradients(training) => training.parameter_count(),
-            Self::Expectations { fit, .. } => fit.tables().entries().iter().map(|(_, values)| values.len()).sum(),
+            Self::Expectations { preset, data, .. } => {
+                let NetworkSettings { components, rank, .. } = preset.network;
+                let network = Mixture { features: data.sample_size(), classes: data.classes, components, rank };
+                network.weights().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+            }
         }
     }
 
