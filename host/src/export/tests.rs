@@ -156,7 +156,6 @@ fn refusals_are_one_sentence_with_a_remedy() {
     let refusals = [
         (refused(3, &["training.prediction=eps"]), "--set training.prediction=v"),
         (refused(3, &["sampling.guidance=2.0"]), "distil"),
-        (refused(3, &["network.kind=unet", "network.patch=1", "network.levels=1"]), "sample it on the host"),
         (refused(3, &["sampling.steps=70000", "network.blocks=0"]), "--steps"),
         (refused(3, &["network.hidden=1025", "network.blocks=0"]), "--set network.hidden"),
         (refused(3, &["process.schedule=variance-exploding", "training.prediction=velocity"]), "from_state"),
