@@ -51,7 +51,7 @@ impl Query {
         let to_x0 = ask().map_err(|error: tweedie_core::Error| {
             let share = t / process.horizon();
             Error::Argument(format!(
-                "prediction {prediction} cannot be sampled from at {share} of the longest time: {error}; set process.max_time below it"
+                "prediction {prediction} cannot be sampled from at process.max_time = {share}: {error}; set it lower"
             ))
         })?;
         let mut angles = vec![level.angle()];

@@ -55,16 +55,33 @@ impl<'a> Layer<'a> {
     }
 
     /// Words of the record that begins with this word.
+    ///
+    /// # Errors
+    /// [`ArtifactError::LeftOut`] for a layer that this program was built without.
     pub(super) fn words_of(head: u32) -> Result<usize, ArtifactError> {
         match low(head) {
             Linear::KIND => Ok(Linear::WORDS),
             Normalise::KIND => Ok(Normalise::WORDS),
+            #[cfg(feature = "images")]
             Convolution::KIND => Ok(Convolution::WORDS),
-            Depthwise::KIND => Ok(Depthwise::WORDS),
+            #[cfg(feature = "images")]
             Rearrange::KIND => Ok(Rearrange::WORDS),
+            #[cfg(not(feature = "images"))]
+            Convolution::KIND | Rearrange::KIND => Err(ArtifactError::LeftOut("images")),
+            #[cfg(feature = "depthwise")]
+            Depthwise::KIND => Ok(Depthwise::WORDS),
+            #[cfg(not(feature = "depthwise"))]
+            Depthwise::KIND => Err(ArtifactError::LeftOut("depthwise")),
+            #[cfg(feature = "attention")]
             Constants::KIND => Ok(Constants::WORDS),
+            #[cfg(feature = "attention")]
             Attention::KIND => Ok(Attention::WORDS),
+            #[cfg(not(feature = "attention"))]
+            Constants::KIND | Attention::KIND => Err(ArtifactError::LeftOut("attention")),
+            #[cfg(feature = "mixture")]
             Mixture::KIND => Ok(Mixture::WORDS),
+            #[cfg(not(feature = "mixture"))]
+            Mixture::KIND => Err(ArtifactError::LeftOut("mixture")),
             _ => Err(UNKNOWN),
         }
     }
@@ -145,14 +162,6 @@ impl<'a> Layer<'a> {
             }
             #[cfg(feature = "mixture")]
             Some(Mixture::KIND) => Mixture::read(records.first_chunk().ok_or(CUT_SHORT)?, tables).map(Self::Mixture),
-            #[cfg(not(feature = "mixture"))]
-            Some(Mixture::KIND) => Err(ArtifactError::LeftOut("mixture")),
-            #[cfg(not(feature = "images"))]
-            Some(Convolution::KIND | Rearrange::KIND) => Err(ArtifactError::LeftOut("images")),
-            #[cfg(not(feature = "depthwise"))]
-            Some(Depthwise::KIND) => Err(ArtifactError::LeftOut("depthwise")),
-            #[cfg(not(feature = "attention"))]
-            Some(Constants::KIND | Attention::KIND) => Err(ArtifactError::LeftOut("attention")),
             Some(_) => Err(UNKNOWN),
             None => Err(CUT_SHORT),
         }

@@ -348,9 +348,8 @@ impl<'a> Artifact<'a> {
         }
         let mut history = 0;
         let records = self.words[HEADER_WORDS..self.records_begin()].chunks_exact(self.step_words);
-        for (index, (step, record)) in self.plan().zip(records).enumerate() {
-            step.check(index, record)?;
-            history = history.max(usize::from(step.pull_count));
+        for (index, record) in records.enumerate() {
+            history = history.max(PlanStep::checked_pulls(index, record)?);
         }
         if history != self.history {
             return Err(Inconsistent("the plan's history"));

@@ -102,18 +102,19 @@ impl PlanStep {
         }
     }
 
-    /// Everything that running relies on, of the step with this number and its record.
-    pub(super) fn check(&self, index: usize, record: &[u32]) -> Result<(), ArtifactError> {
-        let pulls = usize::from(self.pull_count);
-        let unused = self.pulls.iter().skip(pulls).any(|&pull| pull != 0)
+    /// Checks everything that running relies on in the record of the step with this number; returns how many estimates it combines.
+    pub(super) fn checked_pulls(index: usize, record: &[u32]) -> Result<usize, ArtifactError> {
+        let step = Self::read(record);
+        let pulls = usize::from(step.pull_count);
+        let unused = step.pulls.iter().skip(pulls).any(|&pull| pull != 0)
             || record.get(7).is_some_and(|&shifts| shifts >> 8 != 0);
-        if !(1..=4).contains(&pulls) || unused || self.kick < 0 || !(0.0..=1.0).contains(&self.angle) {
+        if !(1..=4).contains(&pulls) || unused || step.kick < 0 || !(0.0..=1.0).contains(&step.angle) {
             return Err(ArtifactError::Inconsistent("a step of the plan"));
         }
         // An estimate cannot be older than the plan.
         if pulls > index + 1 {
             return Err(ArtifactError::Inconsistent("a step's history"));
         }
-        Ok(())
+        Ok(pulls)
     }
 }

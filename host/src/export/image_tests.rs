@@ -29,6 +29,8 @@ fn model(kind: &str, classes: usize, overrides: &[&str]) -> Model {
         offset: 0.0,
         scale: 1.0,
         distilled: None,
+        class_names: Vec::new(),
+        vectors: None,
     };
     let network = preset.network.build(&SHAPE, classes).unwrap();
     let parameters = network.initialise(3, &Device::Cpu).unwrap();
