@@ -1,8 +1,7 @@
 //! What the default digits model, its student and the default mixture cost on each emulated chip: limits that must hold, and figures that must not drift.
 //!
 //! The models are `firmware/examples/digits.tweedie`, of 20 steps, `digits-2-steps.tweedie`, its default student, and `digits-mixture.tweedie`, of
-//! 10 steps. To accept new figures,
-//! copy them from the message of the failed test.
+//! 10 steps. To accept new figures, copy them from the message of the failed test.
 
 use std::path::{Path, PathBuf};
 

@@ -2,10 +2,10 @@
 
 use super::folded::Observation;
 use super::integer::IntegerNetwork;
+use super::tests::shaken;
 use super::*;
 use crate::checkpoint::{Description, Model};
 use crate::network::Inputs;
-use crate::network::parameters::FrozenWeights;
 use crate::preset::Preset;
 use candle_core::{Device, Tensor};
 use tweedie_core::noise::NoiseStream;
@@ -34,13 +34,7 @@ fn model(kind: &str, classes: usize, overrides: &[&str]) -> Model {
     };
     let network = preset.network.build(&SHAPE, classes).unwrap();
     let parameters = network.initialise(3, &Device::Cpu).unwrap();
-    let weights = parameters.iter().enumerate().map(|(index, (name, var))| {
-        let mut noise = vec![0.0_f32; var.elem_count()];
-        NoiseStream::new(9, index as u64).fill(0, &mut noise);
-        let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
-        (name.to_owned(), (var.as_tensor() + (noise * 0.05).unwrap()).unwrap())
-    });
-    let weights = FrozenWeights::new(weights.collect());
+    let weights = shaken(&parameters, 0.05);
     Model { network, weights, preset, description }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 use crate::checkpoint::{Description, Model};
 use crate::data;
 use crate::network::Inputs;
-use crate::network::parameters::FrozenWeights;
+use crate::network::parameters::{FrozenWeights, Parameters};
 use crate::preset::{Preset, SolverName};
 use candle_core::{Device, Tensor};
 use tweedie_core::noise::NoiseStream;
@@ -30,15 +30,19 @@ fn model(classes: usize, overrides: &[&str]) -> Model {
     };
     let network = preset.network.build(&description.shape, classes).unwrap();
     let parameters = network.initialise(3, &Device::Cpu).unwrap();
-    // Scales and shifts start as 1 and 0, where folding them wrongly would not be seen.
+    let weights = shaken(&parameters, 0.1);
+    Model { network, weights, preset, description }
+}
+
+/// The weights with noise of that size: scales and shifts start as 1 and 0, where folding them wrongly would not be seen.
+pub(super) fn shaken(parameters: &Parameters, size: f64) -> FrozenWeights {
     let weights = parameters.iter().enumerate().map(|(index, (name, var))| {
         let mut noise = vec![0.0_f32; var.elem_count()];
         NoiseStream::new(9, index as u64).fill(0, &mut noise);
         let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
-        (name.to_owned(), (var.as_tensor() + (noise * 0.1).unwrap()).unwrap())
+        (name.to_owned(), (var.as_tensor() + (noise * size).unwrap()).unwrap())
     });
-    let weights = FrozenWeights::new(weights.collect());
-    Model { network, weights, preset, description }
+    FrozenWeights::new(weights.collect())
 }
 
 fn exported(model: &Model) -> Export {
