@@ -92,6 +92,7 @@ impl Build {
             .current_dir(super::boards().join(self.board))
             .args(["build", "--release", "--bin", "sample", "--target", self.target])
             .args(["--no-default-features", "--features", &features.join(",")])
+            .args(["--config", &same_everywhere(self.target)])
             .env("CARGO_TARGET_DIR", &target_dir)
             .env("TWEEDIE_ARTIFACT", artifact)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -122,6 +123,21 @@ impl Build {
     }
 }
 
+/// A setting of cargo's that keeps folders of this machine out of the program, where panics would name them: it is then as large, and the same,
+/// wherever it was built. Added to what `.cargo/config.toml` says of the target.
+fn same_everywhere(target: &str) -> String {
+    let cargo_home =
+        env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let root = super::boards().canonicalize().ok().and_then(|boards| Some(boards.ancestors().nth(2)?.to_path_buf()));
+    let folders = [(cargo_home, "cargo"), (root, "tweedie")];
+    let flags = folders.into_iter().filter_map(|(folder, name)| {
+        let folder = folder?;
+        // Rust's quotes and escapes are TOML's, for what paths are made of.
+        Some(format!("{:?}", format!("--remap-path-prefix={}={name}", folder.to_str()?)))
+    });
+    format!("target.{target}.rustflags=[{}]", flags.collect::<Vec<_>>().join(", "))
+}
+
 /// The folder that cargo builds into: the one that this program lies in, two levels up.
 fn target_dir() -> PathBuf {
     let this = env::current_exe().unwrap_or_default();
@@ -142,6 +158,15 @@ fn missing(message: &str, region: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_this_machine_become_names() {
+        let setting = same_everywhere("thumbv6m-none-eabi");
+        let flags =
+            setting.strip_prefix("target.thumbv6m-none-eabi.rustflags=[").and_then(|rest| rest.strip_suffix(']'));
+        assert_eq!(flags.expect(&setting).matches("--remap-path-prefix=").count(), 2, "{setting}");
+        assert!(setting.contains("=tweedie\"") && setting.contains("=cargo\""), "{setting}");
+    }
 
     #[test]
     fn reads_the_linkers_complaints() {
