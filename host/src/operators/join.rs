@@ -2,14 +2,18 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::precision::{is_half, widened};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 /// The pixels of `low`, each repeated `enlarge` times in both directions, with the channels of `high` behind theirs: `low` is
 /// `[batch, height / enlarge, width / enlarge, a]`, `high` `[batch, height, width, b]`; `[batch, height, width, a + b]` results.
 ///
 /// # Errors
-/// Shapes that do not fit, or operands that are not `f32`.
+/// Shapes that do not fit, or operands that are neither `f32` nor of one half type, which the result has as well.
 pub fn join(low: &Tensor, high: &Tensor, enlarge: usize) -> Result<Tensor> {
+    if low.device().is_cpu() && is_half(low) {
+        return join(&widened(low)?, &widened(high)?, enlarge)?.to_dtype(low.dtype());
+    }
     if low.device().is_cpu() {
         return low.contiguous()?.apply_op2(&high.contiguous()?, Join { enlarge });
     }

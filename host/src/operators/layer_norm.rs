@@ -2,6 +2,7 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::precision::{is_half, widened};
 use super::vectorised::sum;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
@@ -11,8 +12,11 @@ pub(super) const EPSILON: f32 = 1e-5;
 /// `scale (x - mean) / sqrt(variance + 1e-5) + shift` along the last axis: `x` is `[batch, features]`, `scale` and `shift` `[features]`.
 ///
 /// # Errors
-/// Shapes that do not fit, or operands that are not `f32`.
+/// Shapes that do not fit, or operands that are not `f32`; `x` may be of a half type, which the result has as well.
 pub fn layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    if is_half(x) {
+        return layer_norm(&widened(x)?, scale, shift)?.to_dtype(x.dtype());
+    }
     if x.device().is_cpu() {
         return x.contiguous()?.apply_op3(scale, shift, LayerNorm);
     }

@@ -14,6 +14,7 @@ mod loss;
 mod matmul;
 mod normalise;
 mod patches;
+mod precision;
 mod rearrange;
 mod vectorised;
 

@@ -3,6 +3,7 @@
 use super::contiguous;
 use super::layer_norm::{EPSILON, moments};
 use super::linear::with_elements;
+use super::precision::{is_half, widened};
 use super::vectorised::sum;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
@@ -10,8 +11,11 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 /// pads with zeros could not take over.
 ///
 /// # Errors
-/// An operand that is not `f32`.
+/// An operand that is neither `f32` nor of a half type, which the result has as well.
 pub fn normalise(x: &Tensor) -> Result<Tensor> {
+    if is_half(x) {
+        return normalise(&widened(x)?)?.to_dtype(x.dtype());
+    }
     if x.device().is_cpu() {
         return x.contiguous()?.apply_op1(Normalise);
     }

@@ -2,14 +2,18 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::precision::{is_half, widened};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
 /// Row by row `out[i] = x[order[i]]`: `x` is `[batch, features]`, `order` a permutation of `0..features`.
 ///
 /// # Errors
-/// An order of another length, or an operand that is not `f32`.
+/// An order of another length, or an operand that is neither `f32` nor of a half type, which the result has as well.
 pub fn rearrange(x: &Tensor, order: &Arc<[u32]>) -> Result<Tensor> {
+    if x.device().is_cpu() && is_half(x) {
+        return rearrange(&widened(x)?, order)?.to_dtype(x.dtype());
+    }
     if x.device().is_cpu() {
         return x.contiguous()?.apply_op1(Rearrange { order: order.clone() });
     }

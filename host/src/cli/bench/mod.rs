@@ -212,7 +212,7 @@ impl<'a> Own<'a> {
     fn step(&mut self) -> Result<(), Error> {
         let count: usize = self.parts.iter().map(|part| part.target.elem_count()).sum();
         let loss = |part: &Batch| part.loss(self.network.as_ref(), &self.parameters, 1.0 / count as f64);
-        let (_, gradients) = gradients(&self.parameters, self.parts.iter().collect(), loss)?;
+        let (_, gradients) = gradients(&self.parameters, self.parts.iter().collect(), None, loss)?;
         adamw(&self.preset.training).update(&self.parameters, &gradients, &mut self.optimiser, 1e-3)?;
         Ok(())
     }
