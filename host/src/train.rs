@@ -58,7 +58,7 @@ pub struct Update {
 }
 
 /// The same while its numbers may still be on the device.
-struct Advance {
+pub(crate) struct Advance {
     loss: Scalar,
     gradient_norm: Scalar,
     learning_rate: f64,
@@ -188,19 +188,11 @@ impl<'a> Training<'a> {
         Ok(Update { loss, gradient_norm, learning_rate })
     }
 
-    /// Waits until the device has done all that was begun.
-    ///
-    /// # Errors
-    /// The device's.
-    pub fn synchronise(&self) -> Result<(), Error> {
-        Ok(self.device.synchronize()?)
-    }
-
     /// One update without waiting for it; on the CPU it is done at once.
     ///
     /// On the CPU the batch is computed in parts of `training.shard` rows, one thread each, and the gradients are summed in
     /// the order of the parts, so the number of threads does not change a bit. On a device it is one part, and nothing is read back.
-    fn advance(&mut self) -> Result<Advance, Error> {
+    pub(crate) fn advance(&mut self) -> Result<Advance, Error> {
         let (number, training) = (self.optimiser.updates, &self.preset.training);
         let rows = training.batch;
         let part = if self.device.is_cpu() { training.shard } else { rows };

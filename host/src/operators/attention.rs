@@ -3,7 +3,7 @@
 use super::contiguous;
 use super::linear::with_elements;
 use super::matmul::{Matrix, MatrixMut, product};
-use super::precision::{is_half, widened};
+use super::precision::{is_fused, is_half, widened};
 use super::vectorised;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
@@ -17,13 +17,13 @@ pub fn attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     if qkv.device().is_cpu() && is_half(qkv) {
         return attention(&widened(qkv)?, heads)?.to_dtype(qkv.dtype());
     }
-    if qkv.device().is_cpu() {
+    if is_fused(qkv) {
         return qkv.contiguous()?.apply_op1(Attention { heads, shares: OnceLock::new() });
     }
     by_operators(qkv, heads)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, tokens, triple) = qkv.dims3()?;
     let depth = triple / 3 / heads;

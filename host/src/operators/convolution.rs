@@ -6,7 +6,7 @@
 use super::linear::{Activation, with_elements};
 use super::matmul::{Matrix, matmul};
 use super::patches::Geometry;
-use super::precision::{is_half, widened};
+use super::precision::{is_fused, is_half, widened};
 use super::{contiguous, vectorised};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::ops::Range;
@@ -32,14 +32,14 @@ pub fn convolution(
     if x.device().is_cpu() && is_half(x) {
         return convolution(&widened(x)?, &widened(weight)?, &widened(bias)?, stride, activation)?.to_dtype(x.dtype());
     }
-    if x.device().is_cpu() {
+    if is_fused(x) {
         let operator = Convolution { stride, activation, slope: OnceLock::new() };
         return x.contiguous()?.apply_op3(weight, &bias.contiguous()?, operator);
     }
     by_operators(x, weight, bias, stride, activation)
 }
 
-/// The same of candle's own operators, for devices other than the CPU. Their backward pass fails by stride 2 for a height and a width of which
+/// The same of candle's own operators, for other devices and types. Their backward pass fails by stride 2 for a height and a width of which
 /// one is even and one is odd.
 pub(super) fn by_operators(
     x: &Tensor,

@@ -1,7 +1,7 @@
 //! A fully connected layer: product, bias and activation in one operator.
 
 use super::matmul::{Matrix, matmul};
-use super::precision::{is_half, widened};
+use super::precision::{is_fused, is_half, widened};
 use super::{contiguous, vectorised};
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
@@ -24,13 +24,13 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation
     if x.device().is_cpu() && is_half(x) {
         return linear(&widened(x)?, &widened(weight)?, bias, activation)?.to_dtype(x.dtype());
     }
-    if x.device().is_cpu() {
+    if is_fused(x) {
         return x.contiguous()?.apply_op3(weight, bias, Linear { activation, slope: OnceLock::new() });
     }
     by_operators(x, weight, bias, activation)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
     let z = widened(&x.matmul(&weight.t()?)?)?.broadcast_add(bias)?;
     match activation {

@@ -10,6 +10,11 @@ pub(super) fn is_half(tensor: &Tensor) -> bool {
     matches!(tensor.dtype(), DType::BF16 | DType::F16)
 }
 
+/// Whether a fused operator takes a tensor: f32 on the CPU. Anything else goes to candle's operators.
+pub(super) fn is_fused(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && tensor.dtype() == DType::F32
+}
+
 /// A tensor of 16 bits in f32; any other as it is.
 pub(super) fn widened(tensor: &Tensor) -> Result<Tensor> {
     if is_half(tensor) { tensor.to_dtype(DType::F32) } else { Ok(tensor.clone()) }

@@ -2,7 +2,7 @@
 
 use super::contiguous;
 use super::linear::with_elements;
-use super::precision::{is_half, widened};
+use super::precision::{is_fused, is_half, widened};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ pub fn rearrange(x: &Tensor, order: &Arc<[u32]>) -> Result<Tensor> {
     if x.device().is_cpu() && is_half(x) {
         return rearrange(&widened(x)?, order)?.to_dtype(x.dtype());
     }
-    if x.device().is_cpu() {
+    if is_fused(x) {
         return x.contiguous()?.apply_op1(Rearrange { order: order.clone() });
     }
     by_operators(x, order)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(x: &Tensor, order: &[u32]) -> Result<Tensor> {
     x.index_select(&Tensor::from_slice(order, order.len(), x.device())?, 1)
 }
