@@ -3,12 +3,15 @@
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::network::{Condition, Inputs, Network, Weights};
+use crate::noise::NoiseRows;
 use crate::operators::weighted_mean_squared_error;
 use crate::preset::{Preset, ProcessSettings, TimeDistribution, TrainingSettings};
 use crate::process::AnyProcess;
+use crate::resident::{Mix, Resident};
 use crate::streams;
 use candle_core::{Device, Tensor};
 use std::ops::Range;
+use std::sync::OnceLock;
 use tweedie_core::noise::NoiseStream;
 use tweedie_core::prediction::{Moment, Prediction};
 use tweedie_core::schedule::Process;
@@ -40,6 +43,8 @@ pub struct Batches<'a> {
     seed: u64,
     /// The order of the data in a pass, with the pass's number.
     orders: [(u64, Vec<u32>); 2],
+    /// The data on a device other than the CPU.
+    resident: OnceLock<Resident>,
 }
 
 impl<'a> Batches<'a> {
@@ -58,6 +63,7 @@ impl<'a> Batches<'a> {
             preset,
             seed: preset.training.seed,
             orders: [(u64::MAX, Vec::new()), (u64::MAX, Vec::new())],
+            resident: OnceLock::new(),
         };
         let ProcessSettings { min_time, max_time, .. } = preset.process;
         for (share, end) in
@@ -118,59 +124,115 @@ impl<'a> Batches<'a> {
         })
     }
 
-    /// Rows `rows` of update number `update`, whose samples are `samples`.
+    /// Rows `rows` of update number `update`, whose samples are `samples`. On a device other than the CPU the samples are there already, and only
+    /// numbers of rows and factors are sent.
     pub fn part(&self, update: u64, samples: &[u32], rows: Range<usize>, device: &Device) -> Result<Batch, Error> {
-        let (count, features) = (rows.len(), self.data.sample_size());
+        let plan = self.plan(update, samples, rows.clone())?;
+        if device.is_cpu() { self.here(update, rows, &plan) } else { self.there(update, rows, &plan, device) }
+    }
+
+    /// What the rows are made of.
+    fn plan(&self, update: u64, samples: &[u32], rows: Range<usize>) -> Result<Vec<Row>, Error> {
         let training = &self.preset.training;
         let (prediction, weight) = (Prediction::from(training.prediction), training.weight());
         let stream = NoiseStream::new(self.seed, streams::TRAINING + update);
-        let (mut states, mut targets) = (Vec::with_capacity(count * features), Vec::with_capacity(count * features));
-        let (mut angles, mut told, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-        let mut eps = vec![0.0_f32; features];
-        for row in rows {
-            let sample = samples[row] as usize;
+        let of_row = |row: usize| {
             let [time_bits, label_bits, choice_bits, _] = stream.bits(row as u32, 0);
             // One time in each of `batch` equal shares: less variance than independent times.
             let share = (row as f64 + streams::unit(time_bits)) / training.batch as f64;
             let moment = Moment::at(self.process, self.time(share)?)?;
-            stream.fill(row as u32, &mut eps);
-
             let norm = moment.level.norm();
-            let (signal, noise) = ((moment.level.alpha / norm) as f32, (moment.level.sigma / norm) as f32);
             let target = prediction.target(&moment)?;
-            let (from_x0, from_eps) = (target.from_x0 as f32, target.from_eps as f32);
-            for (&x0, &eps) in self.data.sample(sample).iter().zip(&eps) {
+            let is_told = streams::unit(label_bits) >= training.label_dropout;
+            Ok(Row {
+                sample: samples[row],
+                state: [(moment.level.alpha / norm) as f32, (moment.level.sigma / norm) as f32],
+                target: [target.from_x0 as f32, target.from_eps as f32],
+                angle: moment.level.angle(),
+                told: is_told.then_some(streams::unit(choice_bits)),
+                weight: weight.factor(prediction, &moment)? as f32,
+            })
+        };
+        rows.map(of_row).collect()
+    }
+
+    /// The rows on the CPU.
+    fn here(&self, update: u64, rows: Range<usize>, plan: &[Row]) -> Result<Batch, Error> {
+        let (count, features) = (rows.len(), self.data.sample_size());
+        let stream = NoiseStream::new(self.seed, streams::TRAINING + update);
+        let (mut states, mut targets) = (Vec::with_capacity(count * features), Vec::with_capacity(count * features));
+        let mut eps = vec![0.0_f32; features];
+        for (number, row) in rows.zip(plan) {
+            stream.fill(number as u32, &mut eps);
+            let ([signal, noise], [from_x0, from_eps]) = (row.state, row.target);
+            for (&x0, &eps) in self.data.sample(row.sample as usize).iter().zip(&eps) {
                 states.push(signal * x0 + noise * eps);
                 targets.push(from_x0 * x0 + from_eps * eps);
             }
-            angles.push(moment.level.angle());
-            let is_told = streams::unit(label_bits) >= training.label_dropout;
-            told.push(is_told.then_some((sample, streams::unit(choice_bits))));
-            weights.push(weight.factor(prediction, &moment)? as f32);
         }
-        Ok(Batch {
-            inputs: Inputs::of_conditions(states, &angles, self.condition(&told, device)?, device)?,
-            target: Tensor::from_vec(targets, (count, features), device)?,
-            weights: Tensor::from_vec(weights, count, device)?,
-        })
-    }
-
-    /// What the network is told of samples, each with a number in (0, 1) that chooses among what describes it; nothing of the hidden ones.
-    fn condition(&self, told: &[Option<(usize, f64)>], device: &Device) -> Result<Condition, Error> {
+        let device = &Device::Cpu;
         let condition = match &self.data.conditions {
             Some(conditions) => {
-                let vectors = told.iter().map(|told| told.map(|(sample, choice)| conditions.of_sample(sample, choice)));
-                Condition::of_vectors(vectors, conditions.description.width(), device)?
+                let of_row = |row: &Row| row.told.map(|choice| conditions.of_sample(row.sample as usize, choice));
+                Condition::of_vectors(plan.iter().map(of_row), conditions.description.width(), device)?
             }
-            None => {
-                let none = self.data.classes as u32;
-                let class = |&(sample, _): &(usize, f64)| self.data.labels.as_ref().map(|labels| labels[sample]);
-                let classes = told.iter().map(|told| told.as_ref().and_then(class).unwrap_or(none));
-                Condition::of_classes(&classes.collect::<Vec<_>>(), device)?
-            }
+            None => self.classes(plan, device)?,
         };
-        Ok(condition)
+        let state = Tensor::from_vec(states, (count, features), device)?;
+        Self::assemble(state, Tensor::from_vec(targets, (count, features), device)?, condition, plan)
     }
+
+    /// The rows on a device that holds the data.
+    fn there(&self, update: u64, rows: Range<usize>, plan: &[Row], device: &Device) -> Result<Batch, Error> {
+        let resident = Resident::once(&self.resident, self.data, device)?;
+        let column = |of_row: fn(&Row) -> f32| plan.iter().map(of_row).collect();
+        let mixes = [
+            Mix { signal: column(|row| row.state[0]), noise: column(|row| row.state[1]) },
+            Mix { signal: column(|row| row.target[0]), noise: column(|row| row.target[1]) },
+        ];
+        let noise = NoiseRows::of_draws(self.seed, streams::TRAINING + update, rows.start as u32);
+        let samples: Vec<u32> = plan.iter().map(|row| row.sample).collect();
+        let mixed = resident.noised(&samples, noise, &mixes)?;
+        let condition = match &self.data.conditions {
+            Some(conditions) => {
+                let of_row =
+                    |row: &Row| row.told.map(|choice| conditions.number_of_sample(row.sample as usize, choice));
+                resident.vectors(&plan.iter().map(of_row).collect::<Vec<_>>())?
+            }
+            None => self.classes(plan, device)?,
+        };
+        let [state, target] = [&mixed[0], &mixed[1]];
+        Self::assemble(state.clone(), target.clone(), condition, plan)
+    }
+
+    /// The class of each row; of the hidden ones the number of classes.
+    fn classes(&self, plan: &[Row], device: &Device) -> Result<Condition, Error> {
+        let none = self.data.classes as u32;
+        let class = |row: &Row| match (&self.data.labels, row.told) {
+            (Some(labels), Some(_)) => labels[row.sample as usize],
+            _ => none,
+        };
+        Ok(Condition::of_classes(&plan.iter().map(class).collect::<Vec<_>>(), device)?)
+    }
+
+    fn assemble(state: Tensor, target: Tensor, condition: Condition, plan: &[Row]) -> Result<Batch, Error> {
+        let angles: Vec<f64> = plan.iter().map(|row| row.angle).collect();
+        let weights = Tensor::from_iter(plan.iter().map(|row| row.weight), target.device())?;
+        Ok(Batch { inputs: Inputs::of_rows(state, &angles, condition)?, target, weights })
+    }
+}
+
+/// What one row of a batch is made of.
+struct Row {
+    sample: u32,
+    /// Factors of the sample and of noise in the state.
+    state: [f32; 2],
+    /// The same in the target.
+    target: [f32; 2],
+    angle: f64,
+    /// A number in (0, 1) that chooses among what describes the sample; nothing if that is hidden.
+    told: Option<f64>,
+    weight: f32,
 }
 
 /// The numbers `0..count` in an order drawn for one pass (Fisher and Yates).
@@ -353,6 +415,48 @@ mod tests {
         }
         let classes = |b: &Batch| b.inputs.condition.classes().unwrap();
         assert_eq!(parts.iter().flat_map(classes).collect::<Vec<_>>(), classes(&whole));
+    }
+
+    /// The very bits, of classes and of vectors: what a device other than the CPU is given.
+    #[test]
+    fn batches_of_data_on_a_device_are_the_same() {
+        use crate::data::Conditions;
+        use crate::data::conditions::{VectorDescription, VectorKind};
+        let mut data = points(9);
+        for told_vectors in [false, true] {
+            if told_vectors {
+                let units = vec![Scaling::IDENTITY; 2];
+                let description =
+                    VectorDescription { kind: VectorKind::Text, units, examples: Vec::new(), by_class: false };
+                let vectors = (0..18).flat_map(|i| [i as f32, -1.0]).collect();
+                let choices = (0..9).map(|i| vec![2 * i, 2 * i + 1]).collect();
+                data.conditions = Some(Conditions { description, vectors, choices });
+            }
+            for schedule in SCHEDULES {
+                let preset = preset(&[
+                    &format!("process.schedule={schedule}"),
+                    "training.batch=9",
+                    "training.label_dropout=0.5",
+                    "training.weight=min-snr",
+                ]);
+                let process = AnyProcess::new(&preset.process).unwrap();
+                let mut batches = Batches::new(&data, &process, &preset).unwrap();
+                for update in 0..3 {
+                    let samples = batches.samples_of(update);
+                    let plan = batches.plan(update, &samples, 2..9).unwrap();
+                    let here = batches.here(update, 2..9, &plan).unwrap();
+                    let there = batches.there(update, 2..9, &plan, &Device::Cpu).unwrap();
+                    assert_eq!(rows(&here.inputs.state), rows(&there.inputs.state));
+                    assert_eq!(rows(&here.inputs.angle), rows(&there.inputs.angle));
+                    assert_eq!(rows(&here.target), rows(&there.target));
+                    assert_eq!(here.weights.to_vec1::<f32>().unwrap(), there.weights.to_vec1::<f32>().unwrap());
+                    match (here.inputs.condition, there.inputs.condition) {
+                        (Condition::Vector(here), Condition::Vector(there)) => assert_eq!(rows(&here), rows(&there)),
+                        (here, there) => assert_eq!(here.classes().unwrap(), there.classes().unwrap()),
+                    }
+                }
+            }
+        }
     }
 
     #[test]

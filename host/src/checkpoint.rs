@@ -9,6 +9,7 @@ use crate::data::conditions::VectorDescription;
 use crate::data::{Dataset, Scaling};
 use crate::distill::settings::Method;
 use crate::error::Error;
+use crate::loss_scale::LossScale;
 use crate::network::parameters::FrozenWeights;
 use crate::network::{Network, Parameters};
 use crate::optimiser::{OptimiserState, Slot};
@@ -166,6 +167,11 @@ impl Model {
         }
     }
 
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.weights.iter().next().map_or(Device::Cpu, |(_, weight)| weight.device().clone())
+    }
+
     /// The number of weights.
     pub fn parameter_count(&self) -> usize {
         self.weights.iter().map(|(_, weight)| weight.elem_count()).sum()
@@ -192,12 +198,16 @@ pub struct Progress {
     pub updates: u64,
     /// Sum of losses since the last line of metrics, as the bits of an f64.
     pub loss_sum_bits: u64,
+    /// In f16: what the loss is multiplied by, and the updates since that changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<(f32, f32)>,
 }
 
 impl Progress {
     /// The record of a run at its start.
     pub fn new(preset: String, fingerprint: String) -> Self {
-        Self { format: "state".to_owned(), version: VERSION, preset, fingerprint, updates: 0, loss_sum_bits: 0 }
+        let format = "state".to_owned();
+        Self { format, version: VERSION, preset, fingerprint, updates: 0, loss_sum_bits: 0, loss_scale: None }
     }
 }
 
@@ -251,7 +261,8 @@ pub fn load_state(path: &Path, network: &dyn Network, device: &Device) -> Result
         parameters.insert(&name, tensor("weight")?)?;
         slots.push(Slot { mean: tensor("mean")?, square: tensor("square")?, average: tensor("average")? });
     }
-    let optimiser = OptimiserState { slots, updates: progress.updates };
+    let loss_scale = progress.loss_scale.map(|scale| LossScale::restored(scale, device)).transpose()?;
+    let optimiser = OptimiserState { slots, updates: progress.updates, loss_scale };
     let mut memory = Vec::new();
     let stored = file.tensors(path)?;
     for (name, view) in stored.tensors() {

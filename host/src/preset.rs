@@ -5,6 +5,7 @@
 use crate::condition::Source;
 use crate::data::{self, Conditions, DataError, Dataset};
 use crate::error::{Error, did_you_mean};
+use candle_core::DType;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -173,6 +174,9 @@ pub struct TrainingSettings {
     pub gradient_clip: f64,
     /// Decay of the moving average of the weights.
     pub ema: f64,
+    /// Of what numbers the network computes while it is trained. Left out of files where it is f32, so that they are those of earlier versions.
+    #[serde(default, skip_serializing_if = "Precision::is_full")]
+    pub precision: Precision,
     /// What the network predicts.
     pub prediction: PredictionName,
     /// The weight of each noise level.
@@ -323,6 +327,40 @@ names! {
         Transformer,
         /// [`Mixture`](crate::network::Mixture).
         Mixture,
+    }
+}
+
+names! {
+    /// Of what numbers a network computes while it is trained; its weights are f32 in any case.
+    Precision {
+        /// 32 bits.
+        F32,
+        /// 16 bits, of which 8 are the exponent's, as f32 has them.
+        Bf16,
+        /// 16 bits, of which 5 are the exponent's, so that the loss is scaled: see [`LossScale`](crate::loss_scale::LossScale).
+        F16,
+    }
+}
+
+impl Precision {
+    /// The half type, if it is one.
+    pub fn half(self) -> Option<DType> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(DType::BF16),
+            Self::F16 => Some(DType::F16),
+        }
+    }
+
+    /// Whether it is f32.
+    pub fn is_full(&self) -> bool {
+        *self == Self::F32
+    }
+}
+
+impl Default for Precision {
+    fn default() -> Self {
+        Self::F32
     }
 }
 
@@ -546,6 +584,9 @@ impl Preset {
             return Err(
                 "training.method = em is for mixtures: set it to denoising, or network.kind to mixture".to_owned()
             );
+        }
+        if network.kind == NetworkKind::Mixture && !training.precision.is_full() {
+            return Err(format!("training.precision = {} must be f32 for a mixture", training.precision));
         }
         between("training.steps", training.steps, 1..=MOST)?;
         between("training.batch", training.batch, 1..=usize::MAX)?;

@@ -5,7 +5,7 @@ pub mod invert;
 
 use crate::checkpoint::Model;
 use crate::error::Error;
-use crate::network::Inputs;
+use crate::network::{Condition, Inputs};
 use crate::preset::{PredictionName, Preset, SamplingSettings, SolverName, SpacingName};
 use crate::process::AnyProcess;
 use crate::query::Query;
@@ -24,6 +24,8 @@ use tweedie_core::{Denoiser, StepId, discretise};
 
 /// Rows sampled together by one thread: always so many, since a matrix product of fewer rows is rounded otherwise.
 const ROWS: usize = 128;
+/// Rows sampled together on another device, at most: what a network of images makes of them must fit its memory.
+const DEVICE_ROWS: usize = 4096;
 
 /// Classes 0, 1, 2, … in turn; without classes, the number of classes, which stands for "none".
 pub fn classes_in_turn(count: usize, classes: usize) -> Vec<u32> {
@@ -158,6 +160,7 @@ pub fn estimate(
     // A plan of one step that lands on the estimate.
     let plan = [Step::new(t, process.level(t)?, 0.0, &[1.0], 0.0)?];
     let queries = Query::along(&plan, &model.preset, process)?;
+    let device = model.device();
     let job = Job {
         model,
         settings,
@@ -165,9 +168,9 @@ pub fn estimate(
         queries: &queries,
         thresholding: thresholding(settings),
         seed: 0,
-        device: &Device::Cpu,
+        device: &device,
     };
-    let states = Tensor::from_vec(states, (classes.len(), model.description.features()), &Device::Cpu)?;
+    let states = Tensor::from_vec(states, (classes.len(), model.description.features()), &device)?;
     job.run(states, BatchNoise::new(0, 0), classes, &mut |_, _| {})
 }
 
@@ -275,14 +278,18 @@ impl Job<'_> {
         classes: &[u32],
         draw: impl Fn(usize, &[u32]) -> Result<T, Error> + Sync,
     ) -> Result<Vec<T>, Error> {
-        let rows = if self.device.is_cpu() { ROWS } else { classes.len().max(1) };
+        let rows = if self.device.is_cpu() { ROWS } else { classes.len().clamp(1, DEVICE_ROWS) };
         let parts: Vec<(usize, &[u32])> = classes.chunks(rows).enumerate().map(|(part, c)| (part * rows, c)).collect();
         let draw = |(first, wanted): (usize, &[u32])| {
             let mut classes = wanted.to_vec();
             classes.resize(rows, 0);
             draw(first, &classes)
         };
-        parts.into_par_iter().map(draw).collect()
+        match self.device.is_cpu() {
+            true => parts.into_par_iter().map(draw).collect(),
+            // A device is given its work by one thread.
+            false => parts.into_iter().map(draw).collect(),
+        }
     }
 
     /// The initial states of samples `first ..`, as many as classes, and the source of their noise.
@@ -306,9 +313,7 @@ impl Job<'_> {
         let mut x0_hats: Vec<&mut CandleTensor> = x0_hats.iter_mut().collect();
         let mut noise_buffer = blank;
         let mut workspace = Workspace { x0_hats: &mut x0_hats, noise: Some(&mut noise_buffer) };
-        let none = vec![self.model.description.classes as u32; classes.len()];
-        let mut denoiser =
-            NetworkDenoiser { job: self, classes, none: &none, guidance: Guidance::new(self.settings.guidance) };
+        let mut denoiser = NetworkDenoiser::new(self, classes)?;
         let mut x = CandleTensor(state);
         // Candle's coefficients are f64, as a plan's are.
         sampler::run(
@@ -343,16 +348,27 @@ fn sampler_error(error: SamplerError<candle_core::Error, candle_core::Error, can
 /// A network under guidance, as core's denoiser.
 struct NetworkDenoiser<'a> {
     job: &'a Job<'a>,
-    classes: &'a [u32],
-    none: &'a [u32],
+    classes: Condition,
+    none: Condition,
     guidance: Guidance,
 }
 
-impl NetworkDenoiser<'_> {
-    fn predict(&self, x_t: &Tensor, query: &Query, classes: &[u32]) -> candle_core::Result<Tensor> {
+impl<'a> NetworkDenoiser<'a> {
+    /// The job's network for rows of these classes.
+    fn new(job: &'a Job<'a>, classes: &[u32]) -> candle_core::Result<Self> {
+        let none = vec![job.model.description.classes as u32; classes.len()];
+        Ok(Self {
+            job,
+            classes: Condition::of_classes(classes, job.device)?,
+            none: Condition::of_classes(&none, job.device)?,
+            guidance: Guidance::new(job.settings.guidance),
+        })
+    }
+
+    fn predict(&self, x_t: &Tensor, query: &Query, condition: &Condition) -> candle_core::Result<Tensor> {
         let model = self.job.model;
         let state = if query.norm == 1.0 { x_t.clone() } else { (x_t / query.norm)? };
-        let inputs = Inputs::at_angles(state, &query.angles, classes)?;
+        let inputs = Inputs::at_level(state, &query.angles, condition.clone())?;
         model.network.forward(&model.weights, &inputs)
     }
 }
@@ -362,9 +378,9 @@ impl Denoiser<CandleTensor> for NetworkDenoiser<'_> {
 
     fn denoise(&mut self, x_t: &CandleTensor, step: StepId, x0_hat: &mut CandleTensor) -> candle_core::Result<()> {
         let query = &self.job.queries[step.0];
-        let mut output = CandleTensor(self.predict(&x_t.0, query, self.classes)?);
+        let mut output = CandleTensor(self.predict(&x_t.0, query, &self.classes)?);
         if !self.guidance.is_none() {
-            let unconditional = CandleTensor(self.predict(&x_t.0, query, self.none)?);
+            let unconditional = CandleTensor(self.predict(&x_t.0, query, &self.none)?);
             self.guidance
                 .apply(&mut output, &unconditional)
                 .map_err(|error| candle_core::Error::Msg(error.to_string()))?;

@@ -1,8 +1,7 @@
 //! Candle tensors under core's [`Tensor`](tweedie_core::Tensor) trait.
 
+use crate::noise::NoiseRows;
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape};
-use rayon::prelude::*;
-use tweedie_core::noise::NoiseStream;
 use tweedie_core::{NoiseSource, Tensor as CoreTensor, tensor::CoeffRange};
 
 /// A candle tensor that a sampler can run on: f32, `[batch, features]`, on any device.
@@ -37,6 +36,35 @@ impl CustomOp1 for Combine<'_> {
         }
         Ok((CpuStorage::F32(sums.into_iter().map(|sum| sum as f32).collect()), layout.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(candle_core::CudaStorage, Shape)> {
+        let terms: Vec<_> = self.terms.iter().map(|(coeff, term)| (*coeff, &term.0)).collect();
+        crate::cuda::combine(storage, layout, self.keep, &terms)
+    }
+}
+
+/// Whether [`Combine`] has an implementation of its own for so many terms on a device.
+fn is_fused(device: &Device, terms: usize) -> bool {
+    #[cfg(feature = "cuda")]
+    if device.is_cuda() {
+        return terms <= crate::cuda::MOST_TERMS;
+    }
+    let _ = terms;
+    device.is_cpu()
+}
+
+/// The same of candle's own operators, rounded at each of them.
+fn combine_by_operators(
+    own: &candle_core::Tensor,
+    keep: f64,
+    terms: &[(f64, &CandleTensor)],
+) -> candle_core::Result<candle_core::Tensor> {
+    terms.iter().try_fold((own * keep)?, |sum, (coeff, term)| sum + (&term.0 * *coeff)?)
 }
 
 impl CoreTensor for CandleTensor {
@@ -53,14 +81,10 @@ impl CoreTensor for CandleTensor {
                 candle_core::bail!("combine: a tensor of shape {:?} met one of {:?}", self.0.shape(), term.0.shape());
             }
         }
-        self.0 = if self.0.device().is_cpu() {
+        self.0 = if is_fused(self.0.device(), terms.len()) {
             self.0.apply_op1_no_bwd(&Combine { keep, terms })?
         } else {
-            let mut sum = (&self.0 * keep)?;
-            for (coeff, term) in terms {
-                sum = (sum + (&term.0 * *coeff)?)?;
-            }
-            sum
+            combine_by_operators(&self.0, keep, terms)?
         };
         Ok(())
     }
@@ -100,11 +124,7 @@ impl BatchNoise {
         features: usize,
         device: &Device,
     ) -> candle_core::Result<candle_core::Tensor> {
-        let mut values = vec![0.0_f32; rows * features];
-        values.par_chunks_mut(features.max(1)).enumerate().for_each(|(row, out)| {
-            NoiseStream::new(self.seed, self.first + row as u64).fill(draw, out);
-        });
-        candle_core::Tensor::from_vec(values, (rows, features), device)
+        NoiseRows::of_streams(self.seed, self.first, draw).normal(rows, features, device)
     }
 }
 
@@ -121,6 +141,7 @@ impl NoiseSource<CandleTensor> for BatchNoise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tweedie_core::noise::NoiseStream;
 
     fn tensor(values: &[f32]) -> CandleTensor {
         CandleTensor(candle_core::Tensor::from_slice(values, (1, values.len()), &Device::Cpu).unwrap())
@@ -138,6 +159,11 @@ mod tests {
         let mut candle = tensor(&x);
         candle.combine(0.3, &[(-1.7, &tensor(&a)), (0.9, &tensor(&b))]).unwrap();
         assert_eq!(values(&candle), reference);
+        let (a, b) = (tensor(&a), tensor(&b));
+        let plain = combine_by_operators(&tensor(&x).0, 0.3, &[(-1.7, &a), (0.9, &b)]).unwrap();
+        for (plain, reference) in values(&CandleTensor(plain)).iter().zip(&reference) {
+            assert!((plain - reference).abs() < 1e-6 * (1.0 + reference.abs()), "{plain} for {reference}");
+        }
     }
 
     #[test]

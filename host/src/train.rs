@@ -5,14 +5,16 @@ use crate::checkpoint::{Description, Model, Progress, State, hexadecimal, load_s
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::lesson::{Learner, Lesson};
+use crate::loss_scale::LossScale;
 use crate::mixture::denoising;
 use crate::network::parameters::FrozenWeights;
-use crate::network::{Network, Parameters};
+use crate::network::{HalfPrecision, Network, Parameters};
 use crate::operators::add_in_place;
 use crate::optimiser::{AdamW, OptimiserState};
-use crate::preset::{NetworkKind, Preset, TrainingSettings};
+use crate::preset::{NetworkKind, Precision, Preset, TrainingSettings};
 use crate::process::AnyProcess;
 use crate::run_folder::{Metrics, RunFolder};
+use crate::scalar::Scalar;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -53,6 +55,13 @@ pub struct Update {
     pub gradient_norm: f64,
     /// The learning rate.
     pub learning_rate: f64,
+}
+
+/// The same while its numbers may still be on the device.
+pub(crate) struct Advance {
+    loss: Scalar,
+    gradient_norm: Scalar,
+    learning_rate: f64,
 }
 
 impl<'a> Training<'a> {
@@ -100,7 +109,10 @@ impl<'a> Training<'a> {
         parameters: Parameters,
         device: &Device,
     ) -> Result<Self, Error> {
-        let optimiser = OptimiserState::new(&parameters)?;
+        let mut optimiser = OptimiserState::new(&parameters)?;
+        if subject.preset.training.precision == Precision::F16 {
+            optimiser.loss_scale = Some(LossScale::new(device)?);
+        }
         let progress = Progress::new(subject.config, subject.fingerprint);
         Self::assemble(subject.preset, subject.description, lesson, parameters, optimiser, progress, device)
     }
@@ -168,12 +180,19 @@ impl<'a> Training<'a> {
 
     /// One update: what the lesson says of a batch; step the weights and their average.
     ///
-    /// On the CPU the batch is computed in parts of `training.shard` rows, one thread each, and the gradients are summed in
-    /// the order of the parts, so the number of threads does not change a bit.
-    ///
     /// # Errors
     /// [`Error::Diverged`] when the loss or the gradient is not a number any more.
     pub fn update(&mut self) -> Result<Update, Error> {
+        let Advance { loss, gradient_norm, learning_rate } = self.advance()?;
+        let (loss, gradient_norm) = self.take_stock(&loss, &gradient_norm)?;
+        Ok(Update { loss, gradient_norm, learning_rate })
+    }
+
+    /// One update without waiting for it; on the CPU it is done at once.
+    ///
+    /// On the CPU the batch is computed in parts of `training.shard` rows, one thread each, and the gradients are summed in
+    /// the order of the parts, so the number of threads does not change a bit. On a device it is one part, and nothing is read back.
+    pub(crate) fn advance(&mut self) -> Result<Advance, Error> {
         let (number, training) = (self.optimiser.updates, &self.preset.training);
         let rows = training.batch;
         let part = if self.device.is_cpu() { training.shard } else { rows };
@@ -187,22 +206,38 @@ impl<'a> Training<'a> {
         self.lesson.prepare(number, &learner)?;
 
         let parts: Vec<_> = (0..rows).step_by(part).map(|start| start..(start + part).min(rows)).collect();
-        let (loss, gradients) =
-            gradients(&self.parameters, parts, |rows| self.lesson.loss(&learner, number, rows, scale))?;
+        let (loss, gradients) = gradients(&self.parameters, parts, self.optimiser.loss_scale.as_ref(), |rows| {
+            self.lesson.loss(&learner, number, rows, scale)
+        })?;
         let learning_rate = learning_rate(training, number, self.lesson.stage(number, training.steps));
-        if !loss.is_finite() {
+        if loss.is_known_lost() {
             return Err(Error::Diverged { step: number + 1 });
         }
         let gradient_norm = adamw(training).update(&self.parameters, &gradients, &mut self.optimiser, learning_rate)?;
-        if !gradient_norm.is_finite() {
+        if gradient_norm.is_known_lost() && self.optimiser.loss_scale.is_none() {
             return Err(Error::Diverged { step: number + 1 });
         }
-        Ok(Update { loss, gradient_norm, learning_rate })
+        Ok(Advance { loss, gradient_norm, learning_rate })
+    }
+
+    /// Reads what a training has come to, which on a device waits for it: the sum of losses and the last gradient's norm.
+    fn take_stock(&self, loss_sum: &Scalar, gradient_norm: &Scalar) -> Result<(f64, f64), Error> {
+        let (loss_sum, gradient_norm) = (loss_sum.read()?, gradient_norm.read()?);
+        let is_lost = match &self.optimiser.loss_scale {
+            None => !gradient_norm.is_finite(),
+            // One that is out of range has been left out.
+            Some(scale) => scale.is_exhausted()?,
+        };
+        if is_lost || !loss_sum.is_finite() {
+            return Err(Error::Diverged { step: self.optimiser.updates });
+        }
+        Ok((loss_sum, gradient_norm))
     }
 
     /// Writes the state to resume from, then the model to sample from.
     fn save(&mut self, folder: &RunFolder) -> Result<(), Error> {
         self.progress.updates = self.optimiser.updates;
+        self.progress.loss_scale = self.optimiser.loss_scale.as_ref().map(LossScale::read).transpose()?;
         save_state(&folder.state(), &self.parameters, &self.optimiser, &self.progress, &self.lesson.memory())?;
         self.save_model(folder)
     }
@@ -239,32 +274,35 @@ impl<'a> Training<'a> {
         // Wall time is no part of the state, so that the state is a function of the settings alone.
         let before = folder.rewind_metrics(self.optimiser.updates)?.map_or(0.0, |metrics| metrics.seconds);
         let begun = Instant::now();
-        let mut loss_sum = f64::from_bits(self.progress.loss_sum_bits);
+        let mut loss_sum = Scalar::Host(f64::from_bits(self.progress.loss_sum_bits));
         while self.optimiser.updates < training.steps {
-            let update = self.update()?;
+            let update = self.advance()?;
             let step = self.optimiser.updates;
-            loss_sum += update.loss;
+            loss_sum = loss_sum.plus(&update.loss)?;
             if step.is_multiple_of(training.log_every) || step == training.steps {
                 let since = match step % training.log_every {
                     0 => training.log_every,
                     rest => rest,
                 };
+                let (sum, gradient_norm) = self.take_stock(&loss_sum, &update.gradient_norm)?;
                 let metrics = Metrics {
                     step,
-                    loss: loss_sum / since as f64,
+                    loss: sum / since as f64,
                     learning_rate: update.learning_rate,
-                    gradient_norm: update.gradient_norm,
+                    gradient_norm,
                     seconds: before + begun.elapsed().as_secs_f64(),
                 };
                 folder.append_metrics(&metrics)?;
                 watch(&metrics);
-                loss_sum = 0.0;
+                loss_sum = Scalar::Host(0.0);
             }
-            self.progress.loss_sum_bits = loss_sum.to_bits();
             if step.is_multiple_of(training.checkpoint_every) && step < training.steps {
+                // Also, so that no checkpoint of weights that are no numbers replaces a good one.
+                self.progress.loss_sum_bits = self.take_stock(&loss_sum, &update.gradient_norm)?.0.to_bits();
                 self.save(folder)?;
             }
         }
+        self.progress.loss_sum_bits = loss_sum.read()?.to_bits();
         self.save(folder)
     }
 }
@@ -320,11 +358,15 @@ pub(crate) fn lesson<'a>(
     })
 }
 
-/// The network that gradients flow through: of a mixture, one of free weights.
+/// The network that gradients flow through: of a mixture, one of free weights; in half precision, one that computes so.
 fn learner(preset: &Preset, description: &Description) -> Result<Box<dyn Network>, Error> {
-    Ok(match preset.network.kind {
+    let network = match preset.network.kind {
         NetworkKind::Mixture => Box::new(denoising::network(preset, description.features(), description.classes)),
         NetworkKind::ResidualMlp | NetworkKind::Unet | NetworkKind::Transformer => build(preset, description)?,
+    };
+    Ok(match preset.training.precision.half() {
+        None => network,
+        Some(dtype) => Box::new(HalfPrecision::new(network, dtype)),
     })
 }
 
@@ -333,28 +375,33 @@ fn build(preset: &Preset, description: &Description) -> Result<Box<dyn Network>,
 }
 
 /// The loss of a batch and its gradient by every weight, in their order. Each part of the batch is computed on one thread;
-/// `loss` gives its share of the loss.
+/// `loss` gives its share of the loss. With a scale the gradients are of so many times the loss.
 pub(crate) fn gradients<Part: Send>(
     parameters: &Parameters,
     parts: Vec<Part>,
+    loss_scale: Option<&LossScale>,
     loss: impl Fn(Part) -> Result<Tensor, Error> + Sync,
-) -> Result<(f64, Vec<Tensor>), Error> {
-    let parts = parts
-        .into_par_iter()
-        .map(|part| {
-            let loss = loss(part)?;
-            let gradients = loss.backward()?;
-            let gradients = parameters.iter().map(|(_, var)| match gradients.get(var.as_tensor()) {
-                Some(gradient) => gradient.contiguous(),
-                None => var.zeros_like(),
-            });
-            Ok((f64::from(loss.to_scalar::<f32>()?), gradients.collect::<candle_core::Result<Vec<Tensor>>>()?))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    let mut parts = parts.into_iter();
-    let (mut loss, mut gradients) = parts.next().unwrap_or_default();
+) -> Result<(Scalar, Vec<Tensor>), Error> {
+    let of_part = |part| {
+        let loss = loss(part)?;
+        let gradients = match loss_scale {
+            None => loss.backward()?,
+            Some(scale) => (&loss * scale.scale()?)?.backward()?,
+        };
+        let gradients = parameters.iter().map(|(_, var)| match gradients.get(var.as_tensor()) {
+            Some(gradient) => gradient.contiguous(),
+            None => var.zeros_like(),
+        });
+        Ok((Scalar::of(loss)?, gradients.collect::<candle_core::Result<Vec<Tensor>>>()?))
+    };
+    let is_here = parameters.iter().all(|(_, var)| var.device().is_cpu());
+    // A device is given its work by one thread.
+    let parts: Result<Vec<_>, Error> =
+        if is_here { parts.into_par_iter().map(of_part).collect() } else { parts.into_iter().map(of_part).collect() };
+    let mut parts = parts?.into_iter();
+    let (mut loss, mut gradients) = parts.next().unwrap_or((Scalar::Host(0.0), Vec::new()));
     for (more, others) in parts {
-        loss += more;
+        loss = loss.plus(&more)?;
         for (gradient, other) in gradients.iter_mut().zip(&others) {
             add_in_place(gradient, other)?;
         }

@@ -156,7 +156,7 @@ fn command_lines() {
     place.training_refused(&["--steps", "0"], &["'0'", "--steps", "at least 1"]);
     place.training_refused(&["--steps", "many"], &["'many'", "--steps"]);
     place.training_refused(&["--setp", "5"], &["--setp"]);
-    place.training_refused(&["--device", "gpu"], &["gpu", "cpu, cuda and metal"]);
+    place.training_refused(&["--device", "gpu"], &["gpu", "cpu, cuda, metal and auto"]);
     place.training_refused(&["--device", "cuda:x"], &["cuda:x"]);
     if !cfg!(feature = "cuda") {
         place.training_refused(&["--device", "cuda"], &["this build has no cuda", "--features cuda"]);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::cargo::cargo;
+use crate::cuda::{self, Toolkit};
 
 /// A program that does the work of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +62,15 @@ fn is_artifact(argument: &Path) -> bool {
 pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
     let program = Program::of(name, arguments);
     // The twin works on the CPU.
-    let feature = if program == HOST { device_feature(arguments) } else { None };
-    match build(program, feature) {
+    let device = if program == HOST { device_of(arguments) } else { None };
+    let accelerator = match device.as_deref().map(Accelerator::of).transpose() {
+        Ok(accelerator) => accelerator.flatten(),
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            return ExitCode::from(2);
+        }
+    };
+    match build(program, accelerator.as_ref()) {
         Ok(code @ 1..) => return ExitCode::from(code),
         Ok(0) => {}
         Err(error) => {
@@ -82,24 +90,66 @@ pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
     }
 }
 
-/// The cargo feature that the arguments' `--device` needs.
-fn device_feature(arguments: &[OsString]) -> Option<&'static str> {
+/// What a build must have for a device other than the CPU.
+#[derive(Debug)]
+struct Accelerator {
+    /// The cargo feature.
+    feature: &'static str,
+    /// Where NVIDIA's compiler is.
+    toolkit: Option<Toolkit>,
+}
+
+impl Accelerator {
+    /// What the device of that name needs. `auto` is what this machine has, and is said on standard error.
+    ///
+    /// # Errors
+    /// One sentence for a device that this machine cannot build for.
+    fn of(device: &str) -> Result<Option<Self>, String> {
+        // `cuda:1` names the second GPU.
+        match device.split(':').next().unwrap_or_default() {
+            "cuda" => match cuda::ready() {
+                Ok(toolkit) => Ok(Some(Self { feature: "cuda", toolkit: Some(toolkit) })),
+                Err(reason) => Err(format!("--device {device}: {reason}")),
+            },
+            "metal" => Ok(Some(Self { feature: "metal", toolkit: None })),
+            "auto" => Ok(Self::best()),
+            _ => Ok(None),
+        }
+    }
+
+    fn best() -> Option<Self> {
+        if cfg!(target_os = "macos") {
+            eprintln!("--device auto: building with metal");
+            return Some(Self { feature: "metal", toolkit: None });
+        }
+        match cuda::ready() {
+            Ok(toolkit) => {
+                eprintln!("--device auto: building with cuda");
+                Some(Self { feature: "cuda", toolkit: Some(toolkit) })
+            }
+            Err(reason) => {
+                eprintln!("--device auto: building for the CPU, since {reason}");
+                None
+            }
+        }
+    }
+}
+
+/// The arguments' `--device`.
+fn device_of(arguments: &[OsString]) -> Option<String> {
     let flag = arguments.iter().position(|argument| argument == "--device");
     let separate = flag.and_then(|at| arguments.get(at + 1)).map(|value| value.to_string_lossy());
     let joined = arguments.iter().find_map(|argument| {
         argument.to_string_lossy().strip_prefix("--device=").map(|value| value.to_string().into())
     });
-    let device = separate.or(joined)?;
-    // `cuda:1` names the second GPU.
-    let family = device.split(':').next()?;
-    ["cuda", "metal"].into_iter().find(|feature| *feature == family)
+    separate.or(joined).map(|device| device.into_owned())
 }
 
 /// Builds a program with cargo's progress in sight; returns cargo's exit status.
 ///
 /// Cargo's closing "Finished" line is left out: every later call would print it, and a person who mistypes
 /// an argument should read one sentence.
-fn build(program: Program, feature: Option<&str>) -> io::Result<u8> {
+fn build(program: Program, accelerator: Option<&Accelerator>) -> io::Result<u8> {
     let mut command = cargo();
     command.args(["build", "--release"]);
     match program.manifest {
@@ -110,8 +160,11 @@ fn build(program: Program, feature: Option<&str>) -> io::Result<u8> {
     if let Some(manifest) = program.manifest {
         command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target_dir());
     }
-    if let Some(feature) = feature {
+    if let Some(Accelerator { feature, toolkit }) = accelerator {
         command.arg("--features").arg(format!("{}/{feature}", HOST.package));
+        if let Some(toolkit) = toolkit {
+            toolkit.lend(&mut command);
+        }
     }
     if io::stderr().is_terminal() {
         let columns = std::env::var("COLUMNS").unwrap_or("80".into());
@@ -194,18 +247,32 @@ fn replace_with(program: &mut Command) -> io::Result<ExitCode> {
 mod tests {
     use super::*;
 
-    fn feature(line: &str) -> Option<&'static str> {
-        device_feature(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+    fn device(line: &str) -> Option<String> {
+        device_of(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_device_is_found_among_the_arguments() {
+        assert_eq!(device("digits --device cuda:1 --steps 3").as_deref(), Some("cuda:1"));
+        assert_eq!(device("--device=metal").as_deref(), Some("metal"));
+        assert_eq!(device("--device"), None);
+        assert_eq!(device("--out cuda"), None);
     }
 
     #[test]
     fn the_device_chooses_the_feature() {
-        assert_eq!(feature("digits --device cuda --steps 3"), Some("cuda"));
-        assert_eq!(feature("--device=metal"), Some("metal"));
-        assert_eq!(feature("--device cuda:1"), Some("cuda"));
-        assert_eq!(feature("--device cpu"), None);
-        assert_eq!(feature("--device"), None);
-        assert_eq!(feature("--out cuda"), None);
+        let feature = |device: &str| Accelerator::of(device).unwrap().map(|accelerator| accelerator.feature);
+        assert_eq!(feature("metal:1"), Some("metal"));
+        assert_eq!((feature("cpu"), feature("gpu")), (None, None));
+        // What this machine has decides the others.
+        match cuda::ready() {
+            Ok(_) => assert_eq!((feature("cuda:1"), feature("auto")), (Some("cuda"), Some("cuda"))),
+            Err(reason) => {
+                let sentence = Accelerator::of("cuda:1").unwrap_err();
+                assert_eq!(sentence, format!("--device cuda:1: {reason}"));
+                assert_eq!(feature("auto"), cfg!(target_os = "macos").then_some("metal"));
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod cargo;
 mod cli;
+mod cuda;
 mod host;
 #[path = "../../firmware/boards/emulated/machines.rs"]
 mod machines;
@@ -28,6 +29,7 @@ const COMMANDS: &[Command] = &[
     Command::new("study", "draw the theory: figures made with exact denoisers", Run::Host),
     Command::new("bench", "measure the speed of training, beside PyTorch if it is there", Run::Host),
     Command::new("test", "run every check and test, or those that match a filter", Run::Here(test::main)),
+    Command::new("check-cuda", "compile what runs on NVIDIA GPUs, without one", Run::Here(cuda::main)),
     Command::new("setup", "install what is missing: Rust targets and QEMU", Run::Here(setup::main)),
 ];
 

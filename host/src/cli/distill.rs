@@ -62,7 +62,7 @@ pub struct Arguments {
     /// Change one setting; may be given several times
     #[arg(long = "set", value_name = "distillation.KEY=VALUE")]
     set: Vec<String>,
-    /// cpu, cuda or metal (cuda:1 for the second GPU)
+    /// cpu, cuda (cuda:1 for the second GPU), metal, or auto for the first that is there
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
     /// The student's run folder, which must be new [default: RUN-K-steps]

@@ -83,7 +83,7 @@ pub struct Arguments {
     /// Seed of the noise
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// cpu, cuda or metal
+    /// cpu, cuda, metal, or auto for the first that is there
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
     /// Where to leave the files [default: RUN/samples]

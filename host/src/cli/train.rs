@@ -57,7 +57,7 @@ pub struct Arguments {
     /// [n, c] (data.conditions)
     #[arg(long, value_name = "WHAT|FILE")]
     conditions: Option<String>,
-    /// cpu, cuda or metal (cuda:1 for the second GPU)
+    /// cpu, cuda (cuda:1 for the second GPU), metal, or auto for the first that is there
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
     /// The run folder, which must be new [default: runs/PRESET, or runs/DATA with --data]

@@ -111,10 +111,14 @@ impl Conditions {
 
     /// The vector of a sample that a number in (0, 1) chooses.
     pub fn of_sample(&self, sample: usize, choice: f64) -> &[f32] {
-        let choices = &self.choices[sample];
-        let row = choices[(choice * choices.len() as f64) as usize] as usize;
         let width = self.description.width();
-        &self.vectors[row * width..][..width]
+        &self.vectors[self.number_of_sample(sample, choice) as usize * width..][..width]
+    }
+
+    /// The same vector's number among all of them.
+    pub fn number_of_sample(&self, sample: usize, choice: f64) -> u32 {
+        let choices = &self.choices[sample];
+        choices[(choice * choices.len() as f64) as usize]
     }
 
     /// The conditions of some samples.

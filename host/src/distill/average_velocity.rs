@@ -56,14 +56,8 @@ impl Lesson for AverageVelocityLesson<'_> {
             })
             .collect();
         let gather = |end: fn(&(usize, usize, Jump)) -> usize| {
-            let values: Vec<f32> = paths
-                .iter()
-                .zip(&chosen)
-                .flat_map(|(&path, pair)| self.trajectories.state(path, end(pair)))
-                .copied()
-                .collect();
-            let shape = (paths.len(), values.len() / paths.len());
-            Tensor::from_vec(values, shape, learner.device)
+            let places = paths.iter().zip(&chosen).map(|(&path, pair)| (path, end(pair)));
+            self.trajectories.states_at(places, learner.device)
         };
         let x = gather(|(from, ..)| *from)?;
         let landing = gather(|(_, to, _)| *to)?;

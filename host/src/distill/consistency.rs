@@ -12,8 +12,10 @@ use super::noised::{choose, noised};
 use crate::error::Error;
 use crate::lesson::{Learner, Lesson};
 use crate::operators::weighted_mean_squared_error;
+use crate::resident::Resident;
 use candle_core::Tensor;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The lesson.
 pub struct ConsistencyLesson<'a> {
@@ -22,6 +24,8 @@ pub struct ConsistencyLesson<'a> {
     teacher: Vec<Jump>,
     /// The student's question at each time, all leading to data.
     student: Vec<Jump>,
+    /// The data on a device other than the CPU.
+    resident: OnceLock<Resident>,
 }
 
 impl<'a> ConsistencyLesson<'a> {
@@ -36,7 +40,7 @@ impl<'a> ConsistencyLesson<'a> {
         let teacher = Jump::along(&times, &rules.teacher.preset, rules.process)?;
         let ask = |&time: &f64| Jump::new(time, 0.0, rules.student, rules.process);
         let student = times[..times.len() - 1].iter().map(ask).collect::<Result<_, Error>>()?;
-        Ok(Self { rules, teacher, student })
+        Ok(Self { rules, teacher, student, resident: OnceLock::new() })
     }
 }
 
@@ -44,7 +48,7 @@ impl Lesson for ConsistencyLesson<'_> {
     fn loss(&self, learner: &Learner<'_>, update: u64, rows: Range<usize>, scale: f64) -> Result<Tensor, Error> {
         let chosen = choose(self.rules, update, rows.clone(), self.teacher.len());
         let levels = chosen.iter().map(|&time| self.student[time].from);
-        let noised = noised(self.rules, update, rows, levels, learner.device)?;
+        let noised = noised(self.rules, &self.resident, update, rows, levels, learner.device)?;
         let teacher = self.rules.as_teacher();
         let rows = Rows::new(chosen.iter().map(|&time| &self.teacher[time]));
         let landing = teacher.land(&rows, &noised.x, &noised.classes)?;
@@ -52,14 +56,10 @@ impl Lesson for ConsistencyLesson<'_> {
         let itself = Teacher { network: learner.network, weights: learner.weights, guidance: 1.0, ..teacher };
         let last = self.student.len() - 1;
         let rows = Rows::new(chosen.iter().map(|&time| &self.student[(time + 1).min(last)]));
-        let mut target: Vec<f32> = itself.x0_hat(&rows, &landing, &noised.classes)?.flatten_all()?.to_vec1()?;
-        let landed: Vec<f32> = landing.flatten_all()?.to_vec1()?;
-        let features = landed.len() / chosen.len();
-        let rows = target.chunks_exact_mut(features).zip(landed.chunks_exact(features));
-        for ((target, landed), _) in rows.zip(&chosen).filter(|(_, time)| **time == last) {
-            target.copy_from_slice(landed);
-        }
-        let target = Tensor::from_vec(target, (chosen.len(), features), learner.device)?;
+        let estimate = itself.x0_hat(&rows, &landing, &noised.classes)?;
+        let is_last: Vec<u8> = chosen.iter().map(|&time| u8::from(time == last)).collect();
+        let is_last = Tensor::from_vec(is_last, (chosen.len(), 1), learner.device)?;
+        let target = is_last.broadcast_as(landing.shape())?.where_cond(&landing, &estimate)?.detach();
 
         let rows = Rows::new(chosen.iter().map(|&time| &self.student[time]));
         let output = rows.output(learner.network, learner.weights, &noised.x, &noised.classes)?;

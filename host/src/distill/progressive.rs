@@ -12,8 +12,10 @@ use crate::error::Error;
 use crate::lesson::{Learner, Lesson};
 use crate::network::parameters::FrozenWeights;
 use crate::operators::weighted_mean_squared_error;
+use crate::resident::Resident;
 use candle_core::Tensor;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// One step of a stage's student, and the two of its teacher.
 struct Halving {
@@ -29,6 +31,8 @@ pub struct ProgressiveLesson<'a> {
     /// The stage under way, and its teacher where that is an earlier student.
     stage: usize,
     earlier: Option<FrozenWeights>,
+    /// The data on a device other than the CPU.
+    resident: OnceLock<Resident>,
 }
 
 impl<'a> ProgressiveLesson<'a> {
@@ -45,7 +49,13 @@ impl<'a> ProgressiveLesson<'a> {
             let times = rules.student_times(steps << (count - stage))?;
             (0..times.len() / 2).map(|step| Halving::new(rules, teacher, &times[2 * step..2 * step + 3])).collect()
         });
-        Ok(Self { rules, stages: stages.collect::<Result<_, Error>>()?, stage: 0, earlier: None })
+        Ok(Self {
+            rules,
+            stages: stages.collect::<Result<_, Error>>()?,
+            stage: 0,
+            earlier: None,
+            resident: OnceLock::new(),
+        })
     }
 
     fn stage_of(&self, update: u64) -> usize {
@@ -81,7 +91,7 @@ impl Lesson for ProgressiveLesson<'_> {
         let chosen = choose(self.rules, update, rows.clone(), stage.len());
         let chosen = || chosen.iter().map(|&step| &stage[step]);
         let levels = chosen().map(|step| step.student.from);
-        let noised = noised(self.rules, update, rows, levels, learner.device)?;
+        let noised = noised(self.rules, &self.resident, update, rows, levels, learner.device)?;
         let teacher = match &self.earlier {
             None => self.rules.as_teacher(),
             Some(weights) => Teacher { network: learner.network, weights, guidance: 1.0, ..self.rules.as_teacher() },

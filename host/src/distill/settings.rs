@@ -3,7 +3,8 @@
 use crate::checkpoint::Model;
 use crate::error::Error;
 use crate::preset::{
-    NetworkKind, PredictionName, Preset, SolverName, SpacingName, TrainingMethod, between, merged, names, within,
+    NetworkKind, Precision, PredictionName, Preset, SolverName, SpacingName, TrainingMethod, between, merged, names,
+    within,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -45,6 +46,9 @@ pub struct DistillationSettings {
     pub gradient_clip: f64,
     /// Decay of the moving average of the weights.
     pub ema: f64,
+    /// Of what numbers the student computes while it is trained. Left out of files where it is f32, so that they are those of earlier versions.
+    #[serde(default, skip_serializing_if = "Precision::is_full")]
+    pub precision: Precision,
     /// Share of samples without a class.
     pub label_dropout: f64,
     /// Seed of weights, noise and order.
@@ -197,6 +201,7 @@ impl DistillationSettings {
         training.weight_decay = self.weight_decay;
         training.gradient_clip = self.gradient_clip;
         training.ema = self.ema;
+        training.precision = self.precision;
         training.label_dropout = self.label_dropout;
         training.seed = self.seed;
         training.log_every = self.log_every;

@@ -48,6 +48,7 @@ impl Conditioning {
     pub fn bias(&self, weights: &dyn Weights, layer: &str, embedding: &Tensor, inputs: &Inputs) -> Result<Tensor> {
         let get = |part: &str| weights.get(&format!("{layer}.{part}"));
         let of_condition = inputs.condition.embed(weights.get(&format!("{layer}.{TABLE}.weight"))?)?;
-        linear(embedding, get("angle.weight")?, get("angle.bias")?, Activation::None)? + of_condition
+        let of_angle = linear(embedding, get("angle.weight")?, get("angle.bias")?, Activation::None)?;
+        &of_angle + of_condition.to_dtype(of_angle.dtype())?
     }
 }

@@ -6,6 +6,7 @@
 pub mod condition;
 mod conditioning;
 pub mod factored_mixture;
+pub mod half_precision;
 mod image_patches;
 pub mod mixture;
 pub mod parameters;
@@ -15,6 +16,7 @@ pub mod unet;
 
 pub use condition::Condition;
 pub use factored_mixture::FactoredMixture;
+pub use half_precision::HalfPrecision;
 pub use image_patches::ImagePatches;
 pub use mixture::Mixture;
 pub use parameters::{Parameters, Weights};
@@ -71,20 +73,34 @@ pub fn features_of(angles: &[f64]) -> Vec<f32> {
 impl Inputs {
     /// Inputs from plain numbers: `states` of `batch * features`, one class and one angle (or as many as the network is told of) for each row.
     pub fn from_rows(states: Vec<f32>, angles: &[f64], classes: &[u32], device: &Device) -> Result<Self> {
-        Self::of_conditions(states, angles, Condition::of_classes(classes, device)?, device)
+        let features = states.len() / classes.len().max(1);
+        let state = Tensor::from_vec(states, (classes.len(), features), device)?;
+        Self::of_rows(state, angles, Condition::of_classes(classes, device)?)
     }
 
-    /// The same of any conditions.
-    pub fn of_conditions(states: Vec<f32>, angles: &[f64], condition: Condition, device: &Device) -> Result<Self> {
-        let batch = condition.rows();
-        let features = states.len() / batch.max(1);
-        Self::new(Tensor::from_vec(states, (batch, features), device)?, features_of(angles), condition)
+    /// Inputs of states `[batch, features]` under any conditions, with one angle (or as many as the network is told of) for each row.
+    pub fn of_rows(state: Tensor, angles: &[f64], condition: Condition) -> Result<Self> {
+        Self::new(state, features_of(angles), condition)
     }
 
     /// Inputs of one noise level for all rows: `state` is `[batch, features]`, with one class for each row; `angles` as many as the network
     /// is told of.
     pub fn at_angles(state: Tensor, angles: &[f64], classes: &[u32]) -> Result<Self> {
-        Self::of_states(state, features_of(angles).repeat(classes.len()), classes)
+        let condition = Condition::of_classes(classes, state.device())?;
+        Self::at_level(state, angles, condition)
+    }
+
+    /// The same under any conditions.
+    pub fn at_level(state: Tensor, angles: &[f64], condition: Condition) -> Result<Self> {
+        let (batch, device) = (condition.rows(), state.device().clone());
+        let features = features_of(angles);
+        if device.is_cpu() {
+            return Self::new(state, features.repeat(batch), condition);
+        }
+        // One row is sent, and repeated there.
+        let levels = features.len();
+        let angle = Tensor::from_vec(features, (1, levels), &device)?.broadcast_as((batch, levels))?.contiguous()?;
+        Ok(Self { state, angle, condition })
     }
 
     /// Inputs of states `[batch, features]` and of [`features_of`] the angles of every row.

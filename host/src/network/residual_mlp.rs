@@ -56,7 +56,8 @@ impl Network for ResidualMlp {
             linear(x, weights.get(&format!("{name}.weight"))?, weights.get(&format!("{name}.bias"))?, activation)
         };
         let condition = inputs.condition.embed(weights.get(condition::TABLE)?)?;
-        let mut h = (layer("input", &inputs.state, Activation::None)? + condition)?;
+        let h = layer("input", &inputs.state, Activation::None)?;
+        let mut h = (&h + condition.to_dtype(h.dtype())?)?;
         h = (h + layer("angle", &inputs.angle, Activation::Silu)?)?;
         for block in 0..self.blocks {
             let name = |part: &str| format!("block.{block}.{part}");

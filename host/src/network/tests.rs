@@ -98,3 +98,64 @@ fn heads_share_the_width() {
     let refused = settings.build(&SHAPE, 0).err().unwrap().to_string();
     assert!(refused.contains("network.hidden = 10") && refused.contains("network.heads = 4"), "{refused}");
 }
+
+/// The output and the gradient of its square by every weight, of weights and inputs in `dtype`.
+fn differentiated(network: &dyn Network, dtype: candle_core::DType) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let numbers = |tensor: &Tensor| -> Vec<f64> {
+        tensor.to_dtype(candle_core::DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    let drawn = network.initialise(3, &Device::Cpu).unwrap();
+    let mut parameters = Parameters::default();
+    for (name, var) in drawn.iter() {
+        parameters.insert(name, var.as_tensor().to_dtype(dtype).unwrap()).unwrap();
+    }
+    let levels = parameters.get("angle.weight").unwrap().dim(1).unwrap() / ANGLE_FEATURES;
+    let features = if parameters.get("input.weight").unwrap().rank() == 2 { 64 } else { FEATURES };
+    let states = Tensor::from_slice(&noise(3)[..3 * features], (3, features), &Device::Cpu).unwrap();
+    let inputs = Inputs::at_angles(states, &vec![0.4; levels], &[0, 3, 1]).unwrap();
+    let (state, angle) = (inputs.state.to_dtype(dtype).unwrap(), inputs.angle.to_dtype(dtype).unwrap());
+    let output = network.forward(&parameters, &Inputs { state, angle, ..inputs }).unwrap();
+    let gradients = output.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+    let by_weight = parameters.iter().map(|(_, var)| numbers(gradients.get(var.as_tensor()).unwrap()));
+    (numbers(&output), by_weight.collect())
+}
+
+fn all_kinds() -> Vec<Box<dyn Network>> {
+    let mlp = Preset::load("digits", &[]).unwrap().network.build(&[64], 3).unwrap();
+    kinds().into_iter().chain([mlp]).collect()
+}
+
+/// The distance of two vectors over the length of the second.
+fn apart(a: &[f64], b: &[f64]) -> f64 {
+    let length = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    length(&mut a.iter().zip(b).map(|(a, b)| a - b)) / length(&mut b.iter().copied()).max(1e-6)
+}
+
+/// Doubles are no type of the fused operators: this is the way of devices other than the CPU.
+#[test]
+fn candles_operators_make_the_same_networks() {
+    for network in all_kinds() {
+        let (fused, plain) =
+            [candle_core::DType::F32, candle_core::DType::F64].map(|t| differentiated(&*network, t)).into();
+        assert!(apart(&fused.0, &plain.0) < 1e-5, "{}", apart(&fused.0, &plain.0));
+        for ((name, _), (fused, plain)) in network.weights().iter().zip(fused.1.iter().zip(&plain.1)) {
+            assert!(apart(fused, plain) < 1e-4, "{name}: {}", apart(fused, plain));
+        }
+    }
+}
+
+#[test]
+fn half_precision_rounds_and_no_more() {
+    for (index, dtype, tolerance) in
+        (0..4).flat_map(|i| [(i, candle_core::DType::BF16, 0.05), (i, candle_core::DType::F16, 0.01)])
+    {
+        let own = differentiated(&*all_kinds().swap_remove(index), candle_core::DType::F32);
+        let network = HalfPrecision::new(all_kinds().swap_remove(index), dtype);
+        let half = differentiated(&network, candle_core::DType::F32);
+        let distance = apart(&half.0, &own.0);
+        assert!(distance > 1e-5 && distance < tolerance, "{dtype:?}, network {index}: {distance}");
+        for ((name, _), (half, own)) in network.weights().iter().zip(half.1.iter().zip(&own.1)) {
+            assert!(apart(half, own) < 4.0 * tolerance, "{dtype:?}, network {index}, {name}: {}", apart(half, own));
+        }
+    }
+}

@@ -93,7 +93,8 @@ impl Network for Transformer {
         let state = self.patches.cut(&inputs.state)?;
         let h = convolution(&state, weights.get("input.weight")?, &bias, 1, Activation::None)?;
         let (batch, tokens) = (h.dim(0)?, self.patches.count());
-        let h = h.reshape((batch, tokens, self.width))?.broadcast_add(weights.get("position.weight")?)?;
+        let position = weights.get("position.weight")?.to_dtype(h.dtype())?;
+        let h = h.reshape((batch, tokens, self.width))?.broadcast_add(&position)?;
         // One token for each row, which is all that layers see.
         let mut h = h.reshape((batch * tokens, self.width))?;
         for block in 0..self.blocks {

@@ -3,6 +3,7 @@
 use super::contiguous;
 use super::linear::with_elements;
 use super::matmul::{Matrix, MatrixMut, product};
+use super::precision::{is_fused, is_half, widened};
 use super::vectorised;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
@@ -11,23 +12,26 @@ use std::sync::OnceLock;
 /// each of which the heads follow one another; `[batch, tokens, width]` results.
 ///
 /// # Errors
-/// A width that the heads do not divide, or an operand that is not `f32`.
+/// A width that the heads do not divide, or an operand that is neither `f32` nor of a half type, which the result has as well.
 pub fn attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
-    if qkv.device().is_cpu() {
+    if qkv.device().is_cpu() && is_half(qkv) {
+        return attention(&widened(qkv)?, heads)?.to_dtype(qkv.dtype());
+    }
+    if is_fused(qkv) {
         return qkv.contiguous()?.apply_op1(Attention { heads, shares: OnceLock::new() });
     }
     by_operators(qkv, heads)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, tokens, triple) = qkv.dims3()?;
     let depth = triple / 3 / heads;
     let split = qkv.reshape((batch, tokens, 3, heads, depth))?.permute((2, 0, 3, 1, 4))?;
     let part = |index: usize| split.get(index)?.contiguous();
-    let scores = (part(0)?.matmul(&part(1)?.t()?.contiguous()?)? / (depth as f64).sqrt())?;
+    let scores = (widened(&part(0)?.matmul(&part(1)?.t()?.contiguous()?)?)? / (depth as f64).sqrt())?;
     let exponentials = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
-    let shares = exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)?;
+    let shares = exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)?.to_dtype(qkv.dtype())?;
     shares.matmul(&part(2)?)?.transpose(1, 2)?.reshape((batch, tokens, heads * depth))
 }
 

@@ -2,6 +2,7 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::precision::is_fused;
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
@@ -10,15 +11,15 @@ use std::sync::Arc;
 /// # Errors
 /// Shapes that do not fit, or operands that are not `f32`.
 pub fn combine_rows(a: &Arc<[f32]>, x: &Tensor, b: &Arc<[f32]>, y: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if is_fused(x) {
         return x.contiguous()?.apply_op2(&y.contiguous()?, CombineRows { a: a.clone(), b: b.clone() });
     }
     by_operators(a, x, b, y)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(a: &[f32], x: &Tensor, b: &[f32], y: &Tensor) -> Result<Tensor> {
-    let column = |numbers: &[f32]| Tensor::from_slice(numbers, (numbers.len(), 1), x.device());
+    let column = |numbers: &[f32]| Tensor::from_slice(numbers, (numbers.len(), 1), x.device())?.to_dtype(x.dtype());
     x.broadcast_mul(&column(a)?)? + y.broadcast_mul(&column(b)?)?
 }
 

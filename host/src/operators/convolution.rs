@@ -6,6 +6,7 @@
 use super::linear::{Activation, with_elements};
 use super::matmul::{Matrix, matmul};
 use super::patches::Geometry;
+use super::precision::{is_fused, is_half, widened};
 use super::{contiguous, vectorised};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::ops::Range;
@@ -19,7 +20,8 @@ const BLOCK: usize = 1 << 16;
 /// Beyond the edges of an image are zeros.
 ///
 /// # Errors
-/// Shapes that do not fit, or operands that are not `f32`.
+/// Shapes that do not fit, or operands that are not `f32`, but for `x` and `weight` together: those may be of a half type, which the result has
+/// as well.
 pub fn convolution(
     x: &Tensor,
     weight: &Tensor,
@@ -27,14 +29,17 @@ pub fn convolution(
     stride: usize,
     activation: Activation,
 ) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if x.device().is_cpu() && is_half(x) {
+        return convolution(&widened(x)?, &widened(weight)?, &widened(bias)?, stride, activation)?.to_dtype(x.dtype());
+    }
+    if is_fused(x) {
         let operator = Convolution { stride, activation, slope: OnceLock::new() };
         return x.contiguous()?.apply_op3(weight, &bias.contiguous()?, operator);
     }
     by_operators(x, weight, bias, stride, activation)
 }
 
-/// The same of candle's own operators, for devices other than the CPU. Their backward pass fails by stride 2 for a height and a width of which
+/// The same of candle's own operators, for other devices and types. Their backward pass fails by stride 2 for a height and a width of which
 /// one is even and one is odd.
 pub(super) fn by_operators(
     x: &Tensor,
@@ -47,12 +52,14 @@ pub(super) fn by_operators(
     let filters = weight.permute((0, 3, 1, 2))?.contiguous()?;
     let images = x.permute((0, 3, 1, 2))?.contiguous()?;
     let z = images.conv2d(&filters, size / 2, stride, 1, 1)?.permute((0, 2, 3, 1))?.contiguous()?;
-    let bias = if bias.rank() == 2 { bias.unsqueeze(1)?.unsqueeze(1)? } else { bias.clone() };
-    let z = z.broadcast_add(&bias)?;
+    let bias = widened(bias)?;
+    let bias = if bias.rank() == 2 { bias.unsqueeze(1)?.unsqueeze(1)? } else { bias };
+    let z = widened(&z)?.broadcast_add(&bias)?;
     match activation {
-        Activation::None => Ok(z),
-        Activation::Silu => z.silu(),
+        Activation::None => z,
+        Activation::Silu => z.silu()?,
     }
+    .to_dtype(x.dtype())
 }
 
 struct Convolution {

@@ -2,21 +2,25 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::precision::{is_fused, is_half, widened};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 /// The pixels of `low`, each repeated `enlarge` times in both directions, with the channels of `high` behind theirs: `low` is
 /// `[batch, height / enlarge, width / enlarge, a]`, `high` `[batch, height, width, b]`; `[batch, height, width, a + b]` results.
 ///
 /// # Errors
-/// Shapes that do not fit, or operands that are not `f32`.
+/// Shapes that do not fit, or operands that are neither `f32` nor of one half type, which the result has as well.
 pub fn join(low: &Tensor, high: &Tensor, enlarge: usize) -> Result<Tensor> {
-    if low.device().is_cpu() {
+    if low.device().is_cpu() && is_half(low) {
+        return join(&widened(low)?, &widened(high)?, enlarge)?.to_dtype(low.dtype());
+    }
+    if is_fused(low) {
         return low.contiguous()?.apply_op2(&high.contiguous()?, Join { enlarge });
     }
     by_operators(low, high, enlarge)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(low: &Tensor, high: &Tensor, enlarge: usize) -> Result<Tensor> {
     let (batch, height, width, channels) = low.dims4()?;
     let repeated = low.reshape((batch, height, 1, width, 1, channels))?;

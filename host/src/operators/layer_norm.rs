@@ -2,6 +2,7 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::precision::{is_fused, is_half, widened};
 use super::vectorised::sum;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
@@ -11,15 +12,18 @@ pub(super) const EPSILON: f32 = 1e-5;
 /// `scale (x - mean) / sqrt(variance + 1e-5) + shift` along the last axis: `x` is `[batch, features]`, `scale` and `shift` `[features]`.
 ///
 /// # Errors
-/// Shapes that do not fit, or operands that are not `f32`.
+/// Shapes that do not fit, or operands that are not `f32`; `x` may be of a half type, which the result has as well.
 pub fn layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if is_half(x) {
+        return layer_norm(&widened(x)?, scale, shift)?.to_dtype(x.dtype());
+    }
+    if is_fused(x) {
         return x.contiguous()?.apply_op3(scale, shift, LayerNorm);
     }
     by_operators(x, scale, shift)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;

@@ -1,6 +1,7 @@
 //! A fully connected layer: product, bias and activation in one operator.
 
 use super::matmul::{Matrix, matmul};
+use super::precision::{is_fused, is_half, widened};
 use super::{contiguous, vectorised};
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
@@ -17,21 +18,26 @@ pub enum Activation {
 /// `activation(x W^T + b)`: `x` is `[batch, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]`; `[batch, outputs]` results.
 ///
 /// # Errors
-/// Shapes that do not fit, or operands that are not `f32`.
+/// Shapes that do not fit, or operands that are not `f32`, but for `x` and `weight` together: those may be of a half type, which the result has
+/// as well.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if x.device().is_cpu() && is_half(x) {
+        return linear(&widened(x)?, &widened(weight)?, bias, activation)?.to_dtype(x.dtype());
+    }
+    if is_fused(x) {
         return x.contiguous()?.apply_op3(weight, bias, Linear { activation, slope: OnceLock::new() });
     }
     by_operators(x, weight, bias, activation)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
-    let z = x.matmul(&weight.t()?)?.broadcast_add(bias)?;
+    let z = widened(&x.matmul(&weight.t()?)?)?.broadcast_add(bias)?;
     match activation {
-        Activation::None => Ok(z),
-        Activation::Silu => z.silu(),
+        Activation::None => z,
+        Activation::Silu => z.silu()?,
     }
+    .to_dtype(x.dtype())
 }
 
 struct Linear {

@@ -2,6 +2,7 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::precision::is_fused;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
 /// `scale * sum_i w_i |output_i - target_i|^2`, a scalar: `output` and `target` are `[batch, features]`, `weights` `[batch]`.
@@ -12,13 +13,13 @@ use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 /// # Errors
 /// Shapes that do not fit, or operands that are not `f32`.
 pub fn weighted_mean_squared_error(output: &Tensor, target: &Tensor, weights: &Tensor, scale: f64) -> Result<Tensor> {
-    if output.device().is_cpu() {
+    if is_fused(output) {
         return output.contiguous()?.apply_op3(target, weights, WeightedSquaredError { scale });
     }
     by_operators(output, target, weights, scale)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(output: &Tensor, target: &Tensor, weights: &Tensor, scale: f64) -> Result<Tensor> {
     let squares = (output - target)?.sqr()?.sum(D::Minus1)?;
     (squares * weights)?.sum_all()?.affine(scale, 0.0)

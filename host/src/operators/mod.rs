@@ -1,7 +1,7 @@
 //! The operators that networks are made of, each with its own backward pass on the CPU.
 //!
-//! Candle's general operators make one pass over memory each; these fuse what always goes together. On other devices every one of them falls
-//! back to candle's operators. Gradients are tested against candle's and against finite differences.
+//! Candle's general operators make one pass over memory each; these fuse what always goes together. On other devices, and for other types
+//! than f32, every one of them falls back to candle's operators; half precision is in `precision.rs`. Gradients are tested against candle's and against finite differences.
 
 mod attention;
 mod combine_rows;
@@ -14,6 +14,7 @@ mod loss;
 mod matmul;
 mod normalise;
 mod patches;
+mod precision;
 mod rearrange;
 mod vectorised;
 

@@ -3,6 +3,7 @@
 use super::contiguous;
 use super::layer_norm::{EPSILON, moments};
 use super::linear::with_elements;
+use super::precision::{is_fused, is_half, widened};
 use super::vectorised::sum;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
@@ -10,15 +11,18 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 /// pads with zeros could not take over.
 ///
 /// # Errors
-/// An operand that is not `f32`.
+/// An operand that is neither `f32` nor of a half type, which the result has as well.
 pub fn normalise(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if is_half(x) {
+        return normalise(&widened(x)?)?.to_dtype(x.dtype());
+    }
+    if is_fused(x) {
         return x.contiguous()?.apply_op1(Normalise);
     }
     by_operators(x)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(x: &Tensor) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;

@@ -2,21 +2,25 @@
 
 use super::contiguous;
 use super::linear::with_elements;
+use super::precision::{is_fused, is_half, widened};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
 /// Row by row `out[i] = x[order[i]]`: `x` is `[batch, features]`, `order` a permutation of `0..features`.
 ///
 /// # Errors
-/// An order of another length, or an operand that is not `f32`.
+/// An order of another length, or an operand that is neither `f32` nor of a half type, which the result has as well.
 pub fn rearrange(x: &Tensor, order: &Arc<[u32]>) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if x.device().is_cpu() && is_half(x) {
+        return rearrange(&widened(x)?, order)?.to_dtype(x.dtype());
+    }
+    if is_fused(x) {
         return x.contiguous()?.apply_op1(Rearrange { order: order.clone() });
     }
     by_operators(x, order)
 }
 
-/// The same of candle's own operators, for devices other than the CPU.
+/// The same of candle's own operators, for other devices and types.
 pub(super) fn by_operators(x: &Tensor, order: &[u32]) -> Result<Tensor> {
     x.index_select(&Tensor::from_slice(order, order.len(), x.device())?, 1)
 }

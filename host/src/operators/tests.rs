@@ -217,10 +217,7 @@ quickcheck! {
         let operands = [0, 1].map(|i| (normal(seed, i, &[batch.0, features.0]), vec![batch.0, features.0]));
         let [a, b] = [2, 3].map(|i| std::sync::Arc::<[f32]>::from(normal(seed, i, &[batch.0])));
         let fused = |t: &[Tensor]| combine_rows(&a, &t[0], &b, &t[1]);
-        let plain = |t: &[Tensor]| {
-            let column = |numbers: &[f32]| Tensor::from_slice(numbers, (numbers.len(), 1), &Device::Cpu)?.to_dtype(DType::F64);
-            t[0].broadcast_mul(&column(&a)?)? + t[1].broadcast_mul(&column(&b)?)?
-        };
+        let plain = |t: &[Tensor]| combine_rows::by_operators(&a, &t[0], &b, &t[1]);
         agree(&fused, &plain, &operands, 2, 3e-6);
         true
     }
@@ -301,6 +298,7 @@ fn shapes_that_do_not_fit_are_errors() {
     assert!(layer_norm(&zeros(&[2, 3]), &zeros(&[2]), &zeros(&[3])).is_err());
     assert!(loss::weighted_mean_squared_error(&zeros(&[2, 3]), &zeros(&[3, 2]), &zeros(&[2]), 1.0).is_err());
     assert!(loss::weighted_mean_squared_error(&zeros(&[2, 3]), &zeros(&[2, 3]), &zeros(&[3]), 1.0).is_err());
+    // Types that do not go together are errors too.
     let doubles = zeros(&[2, 3]).to_dtype(DType::F64).unwrap();
     assert!(linear(&doubles, &zeros(&[4, 3]), &zeros(&[4]), Activation::None).is_err());
 }

@@ -7,7 +7,6 @@ use crate::preset::SamplingSettings;
 use crate::tensor::{BatchNoise, CandleTensor};
 use candle_core::{Device, Tensor};
 use tweedie_core::forward::Noising;
-use tweedie_core::guidance::Guidance;
 use tweedie_core::inpainting::Known;
 use tweedie_core::plan;
 use tweedie_core::sampler::{self, Workspace};
@@ -69,9 +68,7 @@ impl Job<'_> {
     /// Samples `first ..` that agree with what is given.
     fn inpaint(&self, given: &Given<'_>, first: usize, classes: &[u32]) -> Result<Vec<f32>, Error> {
         let (rows, features) = (classes.len(), self.model.description.features());
-        let none = vec![self.model.description.classes as u32; rows];
-        let mut denoiser =
-            NetworkDenoiser { job: self, classes, none: &none, guidance: Guidance::new(self.settings.guidance) };
+        let mut denoiser = NetworkDenoiser::new(self, classes)?;
         let (state, noise) = self.begin(first, classes)?;
         let blank = CandleTensor(state.clone());
         let (mut x, mut x0_hat, mut noise_buffer) = (CandleTensor(state), blank.clone(), blank);

@@ -53,11 +53,11 @@ pub fn train(
     let mut state = OptimiserState::new(&parameters)?;
     for update in 0..updates {
         let Pairs { samples, texts, text_of } = Pairs::of(data, captions, seed, update)?;
-        let (loss, gradients) = gradients(&parameters, vec![()], |()| {
+        let (loss, gradients) = gradients(&parameters, vec![()], None, |()| {
             let texts = of_texts(&parameters, &texts)?.index_select(&text_of, 0)?;
             Ok(loss(&of_samples(&parameters, &samples)?, &texts, parameters.get("similarity.shift")?)?)
         })?;
-        if !loss.is_finite() {
+        if loss.is_known_lost() {
             return Err(Error::Diverged { step: update + 1 });
         }
         let falling = 0.5 * (1.0 + (std::f64::consts::PI * update as f64 / updates as f64).cos());

@@ -115,8 +115,9 @@ impl ImageSteps {
 
     /// Forward, backward and AdamW; the loss before it results.
     pub fn step(&mut self, training: &TrainingSettings) -> std::result::Result<f64, Error> {
-        let (loss, gradients) = gradients(&self.parameters, self.parts.iter().collect(), |part| self.loss_of(part))?;
+        let parts = self.parts.iter().collect();
+        let (loss, gradients) = gradients(&self.parameters, parts, None, |part| self.loss_of(part))?;
         adamw(training).update(&self.parameters, &gradients, &mut self.optimiser, 1e-3)?;
-        Ok(loss)
+        Ok(loss.read()?)
     }
 }

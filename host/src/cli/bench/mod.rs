@@ -1,17 +1,21 @@
-//! `cargo xtask bench`: what a training step costs, beside PyTorch's where there is one.
+//! `cargo xtask bench`: what a training step and samples cost, beside PyTorch's where there is one.
 
+mod device;
 mod images;
 mod peer;
 
 use super::positive;
 use crate::atomic_file;
 use crate::batch::Batch;
+use crate::checkpoint::Model;
 use crate::data::Dataset;
+use crate::device::DeviceName;
 use crate::error::Error;
 use crate::network::{Inputs, Network, Parameters};
 use crate::optimiser::OptimiserState;
 use crate::preset::Preset;
 use crate::process::AnyProcess;
+use crate::sample::{classes_in_turn, sample};
 use crate::train::{Training, adamw, gradients};
 use candle_core::{Device, Tensor};
 use clap::Args;
@@ -28,22 +32,27 @@ use tweedie_core::noise::NoiseStream;
 /// One training step, forward, backward and update, of three networks on inputs that stay the same: `mlp`, that of the digits (a batch of 256,
 /// width 128, 2 blocks); `conv`, four convolutions 3x3 of [64, 1, 28, 28] with 32 channels; `block`, a transformer's block over [64, 49, 128].
 /// `train` is a step of the first as `train` takes it, with rows, times and noise drawn and the moving
-/// average kept. Where Python with PyTorch is found, the same steps are timed there, in turns with ours. The table is printed and
+/// average kept; `sample` draws 2000 digits in 20 steps. Where Python with PyTorch is found, the same steps are timed there, in turns with ours. The table is printed and
 /// left as bench.json.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask bench                                        beside PyTorch, if `python3` has it
   cargo xtask bench --python ~/venv/bin/python --rounds 15 beside the PyTorch of a virtual environment
-  RAYON_NUM_THREADS=1 cargo xtask bench                    on one thread each")]
+  RAYON_NUM_THREADS=1 cargo xtask bench                    on one thread each
+  cargo xtask bench --device cuda                          what a GPU does in a second, and its share of the memory's bandwidth")]
 pub struct Arguments {
-    /// The Python to look for PyTorch in
-    #[arg(long, value_name = "PATH", default_value = "python3")]
-    python: PathBuf,
+    /// The Python to look for PyTorch in [default: python3]
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// Measure what this device does in a second instead: samples, training steps, and the share of its memory's bandwidth that a sampler's
+    /// step reaches. cpu, cuda, metal, or auto for the first that is there
+    #[arg(long, conflicts_with = "python")]
+    device: Option<DeviceName>,
     /// Turns that each side takes; medians are reported
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = positive::<u64>)]
     rounds: u64,
-    /// Training steps in a turn; of the networks of images, which cost more, a twentieth
+    /// Training steps in a turn; of the networks of images, which cost more, a twentieth, and a fiftieth as many draws
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = positive::<u64>)]
     steps: u64,
     /// Where to leave bench.json
@@ -58,19 +67,27 @@ pub struct Arguments {
 type Turn = BTreeMap<String, f64>;
 
 /// What is measured.
-const STEPS: [&str; 4] = ["mlp", "train", "conv", "block"];
+const STEPS: [&str; 5] = ["mlp", "train", "conv", "block", "sample"];
 /// A step of a network of images costs so many times another one's.
 const IMAGES_COST: u64 = 20;
+/// So do the samples of one call, of which there are [`SAMPLES`].
+const SAMPLES_COST: u64 = 50;
+const SAMPLES: usize = 2000;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     std::fs::create_dir_all(&arguments.out).map_err(Error::file(&arguments.out, "make the folder"))?;
     let (preset, data) = (Preset::load("digits", &[])?, Dataset::digits()?);
     let process = AnyProcess::new(&preset.process)?;
+    if let Some(name) = arguments.device {
+        return device::run(arguments, name, &preset, &data, &process);
+    }
     let mut own = Own::new(&preset, &data, &process)?;
     let threads = rayon::current_num_threads();
     let (mut peer, absence) = match Peer::start(arguments, threads, &data) {
         Ok(peer) => (Some(peer), None),
+        // Who names a Python wants the comparison.
+        Err(sentence) if arguments.python.is_some() => return Err(Error::Argument(sentence)),
         Err(sentence) => (None, Some(sentence)),
     };
 
@@ -102,7 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let peer = torch.map_or("PyTorch".to_owned(), |version| format!("PyTorch {version}"));
     crate::say!(
-        "one training step on {threads} threads: median of {} turns of {} steps\n",
+        "one training step on {threads} threads, and {SAMPLES} samples: median of {} turns of {} steps\n",
         ours.len(),
         arguments.steps
     );
@@ -168,6 +185,8 @@ struct Own<'a> {
     /// The fixed inputs, in parts of `training.shard` rows.
     parts: Vec<Batch>,
     training: Training<'a>,
+    model: Model,
+    classes: Vec<u32>,
     convolutions: ImageSteps,
     attention: ImageSteps,
 }
@@ -192,9 +211,10 @@ impl<'a> Own<'a> {
         });
         let parts = parts.collect::<Result<Vec<_>, Error>>()?;
         let training = Training::begin(preset, data, process, &device)?;
+        let (model, classes) = (training.model()?, classes_in_turn(SAMPLES, data.classes));
         let [convolutions, attention] =
             [ImageSteps::new(ImageNetwork::Convolutions)?, ImageSteps::new(ImageNetwork::Attention)?];
-        Ok(Self { preset, network, parameters, optimiser, parts, training, convolutions, attention })
+        Ok(Self { preset, network, parameters, optimiser, parts, training, model, classes, convolutions, attention })
     }
 
     fn turn(&mut self, steps: u64) -> Result<Turn, Error> {
@@ -204,6 +224,9 @@ impl<'a> Own<'a> {
             milliseconds(steps, || self.training.update().map(|_| ()))?,
             milliseconds(few, || self.convolutions.step(training).map(|_| ()))?,
             milliseconds(few, || self.attention.step(training).map(|_| ()))?,
+            milliseconds((steps / SAMPLES_COST).max(1), || {
+                sample(&self.model, &self.preset.sampling, &self.classes, 0, &Device::Cpu).map(|_| ())
+            })?,
         ];
         Ok(STEPS.map(str::to_owned).into_iter().zip(times).collect())
     }
@@ -212,7 +235,7 @@ impl<'a> Own<'a> {
     fn step(&mut self) -> Result<(), Error> {
         let count: usize = self.parts.iter().map(|part| part.target.elem_count()).sum();
         let loss = |part: &Batch| part.loss(self.network.as_ref(), &self.parameters, 1.0 / count as f64);
-        let (_, gradients) = gradients(&self.parameters, self.parts.iter().collect(), loss)?;
+        let (_, gradients) = gradients(&self.parameters, self.parts.iter().collect(), None, loss)?;
         adamw(&self.preset.training).update(&self.parameters, &gradients, &mut self.optimiser, 1e-3)?;
         Ok(())
     }
@@ -258,8 +281,14 @@ mod tests {
 
     #[test]
     fn a_python_that_is_missing_is_one_sentence() {
-        let arguments =
-            Arguments { python: "/no/such/python".into(), rounds: 1, steps: 1, out: "unused".into(), json: false };
+        let arguments = Arguments {
+            python: Some("/no/such/python".into()),
+            device: None,
+            rounds: 1,
+            steps: 1,
+            out: "unused".into(),
+            json: false,
+        };
         let sentence = Peer::start(&arguments, 1, &Dataset::digits().unwrap()).err().unwrap();
         assert!(sentence.starts_with("/no/such/python cannot be started"), "{sentence}");
     }

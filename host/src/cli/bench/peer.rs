@@ -29,11 +29,12 @@ const SCRIPT: &str = include_str!("../../../bench/peer.py");
 impl Peer {
     /// Starts it and hands it the data; the sentence says why there is none.
     pub fn start(arguments: &Arguments, threads: usize, data: &Dataset) -> Result<Self, String> {
-        let python = arguments.python.display();
+        let program = arguments.python.clone().unwrap_or_else(|| "python3".into());
+        let python = program.display();
         let absent = |reason: String| {
             format!("{reason}, so there is no comparison with PyTorch; --python PATH names another Python")
         };
-        let mut child = Command::new(&arguments.python)
+        let mut child = Command::new(&program)
             .args(["-c", SCRIPT, &threads.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

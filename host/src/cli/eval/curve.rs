@@ -38,7 +38,7 @@ const DEFAULT_SAMPLES: usize = 1000;
 const PROGRESS_EVERY: u64 = 100;
 
 /// Runs the command.
-pub fn run(preset: Option<&Path>, options: &Options, curve: &CurveOptions) -> Result<(), Error> {
+pub fn run(preset: Option<&Path>, options: &Options, curve: &CurveOptions, device: &Device) -> Result<(), Error> {
     let name = preset.map_or_else(|| "digits".to_owned(), |preset| preset.display().to_string());
     let preset = Preset::load(&name, &[])?;
     let rows = RealRows::of(&options.data_of(&preset.data), options.held_out.as_deref())?;
@@ -51,7 +51,7 @@ pub fn run(preset: Option<&Path>, options: &Options, curve: &CurveOptions) -> Re
 
     let progress = Progress::default();
     let taken_over = curve.points.len();
-    measure(&mut curve, &settings, &preset, &rows, &file, &progress)?;
+    measure(&mut curve, &settings, &preset, &rows, device, &file, &progress)?;
     progress.finish();
     let shown = out.join("curve.html");
     page::write(&shown, &curve, &rows.training, &command_line())?;
@@ -107,6 +107,7 @@ fn measure(
     settings: &Settings,
     preset: &Preset,
     rows: &RealRows,
+    device: &Device,
     file: &Path,
     progress: &Progress,
 ) -> Result<(), Error> {
@@ -119,8 +120,7 @@ fn measure(
         Classifier::obtain(&rows.training, &cache::folder(), watch)
     });
     let judge = judge.transpose()?;
-    let device = Device::Cpu;
-    let measurer = Measurer::new(settings, preset, &rows.training, &rows.held_out, judge.as_ref(), &device)?;
+    let measurer = Measurer::new(settings, preset, &rows.training, &rows.held_out, judge.as_ref(), device)?;
     let all = settings.points().count();
     while let Some((width, rows)) = curve.next() {
         let number = curve.points.len() + 1;

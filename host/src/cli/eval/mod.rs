@@ -12,6 +12,7 @@ use crate::atomic_file;
 use crate::checkpoint::Model;
 use crate::condition::Asked;
 use crate::data::DataLevels;
+use crate::device::DeviceName;
 use crate::error::Error;
 use crate::judge::bound;
 use crate::judge::evaluation::{Bound, Evaluation, Gallery, Stated, Subject, SubjectKind, VERSION};
@@ -21,7 +22,6 @@ use crate::judge::series::{Series, shown_rows};
 use crate::preset::{SamplingSettings, SolverName};
 use crate::process::AnyProcess;
 use crate::sample::{check, sample};
-use candle_core::Device;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Numbers of steps to draw in [default: 1,2,4,8,20,50 and the model's own]
     #[arg(long, value_name = "K,K,…", value_delimiter = ',')]
     steps: Option<Vec<usize>>,
+    /// Where samples are drawn: cpu, cuda, metal, or auto for the first that is there
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
     #[command(flatten)]
     options: Options,
     #[command(flatten)]
@@ -57,12 +60,13 @@ const STEPS: [usize; 6] = [1, 2, 4, 8, 20, 50];
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let options = &arguments.options;
+    let device = arguments.device.open()?;
     let subject = match &arguments.run {
         Some(subject) if !arguments.curve.curve => subject,
-        preset => return curve::run(preset.as_deref(), options, &arguments.curve),
+        preset => return curve::run(preset.as_deref(), options, &arguments.curve, &device),
     };
     let progress = Progress::default();
-    let model = Asked::load_for_judging(subject, &Device::Cpu)?;
+    let model = Asked::load_for_judging(subject, &device)?;
     let steps = steps_of(&model, arguments.steps.as_deref())?;
     let Prepared { panel, judge, settings, classes, notes } =
         options.prepare(&model.preset.data, &model.description.shape, model.description.classes, &progress)?;
@@ -72,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         progress.show(&format!("steps: {steps}"));
         let which = (steps, steps == model.preset.sampling.steps);
         all.push(Series::of(&panel, &settings, which, &classes, |seed| {
-            sample(&model, &sampling, &classes, seed, &Device::Cpu)
+            sample(&model, &sampling, &classes, seed, &device)
         })?);
         progress.done(&format!("steps: {steps}, drawn and scored"));
     }
