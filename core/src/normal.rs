@@ -59,8 +59,8 @@ pub fn from_bits(bits: u32) -> Normal {
 }
 
 /// Coefficients `c0 ..= c5`, times `2^28`, of `-Phi^-1(p)` on `p` in `2^-(octave + 2) [1 + half/2, 1 + (half + 1)/2)`:
-/// interpolation at Chebyshev nodes, in the position from -1/2 to 1/2. A test compares every piece with the true inverse. Public, so that a GPU's
-/// kernels can hold the same table.
+/// interpolation at Chebyshev nodes, in the position from -1/2 to 1/2. A test compares every piece with the true inverse. Public for kernels that
+/// evaluate them elsewhere, as [`from_bits`] does.
 #[rustfmt::skip]
 pub const PIECES: [[i32; 6]; 64] = [
     [131204957, -94780038, 8175764, -2909357, 745537, -247523],

@@ -16,6 +16,8 @@ pub enum DeviceName {
     Metal(usize),
     /// The first of [`PREFERRED`](Self::PREFERRED) that this build and this machine have.
     Auto,
+    /// Any GPU by way of wgpu, which draws samples and nothing else.
+    Wgpu,
 }
 
 impl FromStr for DeviceName {
@@ -30,7 +32,9 @@ impl FromStr for DeviceName {
             "cuda" => Ok(Self::Cuda(number)),
             "metal" => Ok(Self::Metal(number)),
             "auto" => Ok(Self::Auto),
-            _ => Err(format!("{text} is no device; there are cpu, cuda, metal and auto")),
+            "wgpu" if text == name => Ok(Self::Wgpu),
+            "wgpu" => Err(format!("{text}: a GPU of wgpu is chosen by --adapter")),
+            _ => Err(format!("{text} is no device; there are cpu, cuda, metal, wgpu and auto")),
         }
     }
 }
@@ -43,6 +47,7 @@ impl std::fmt::Display for DeviceName {
             Self::Cuda(number) => ("cuda", *number),
             Self::Metal(number) => ("metal", *number),
             Self::Auto => ("auto", 0),
+            Self::Wgpu => ("wgpu", 0),
         };
         if number == 0 { f.pad(name) } else { write!(f, "{name}:{number}") }
     }
@@ -78,6 +83,12 @@ impl DeviceName {
             Self::Cpu | Self::Auto => return Ok(Device::Cpu),
             Self::Cuda(_) => ("cuda", cfg!(feature = "cuda")),
             Self::Metal(_) => ("metal", cfg!(feature = "metal")),
+            // Asked for where tensors of candle are needed.
+            Self::Wgpu if cfg!(feature = "wgpu") => {
+                let reason = "--device wgpu draws samples and judges them, and trains nothing; use cpu, cuda or metal";
+                return Err(Error::Device(reason.to_owned()));
+            }
+            Self::Wgpu => ("wgpu", false),
         };
         if !built {
             return Err(Error::Device(format!(
@@ -87,7 +98,7 @@ impl DeviceName {
         let device = match self {
             Self::Metal(number) => Device::new_metal(number),
             Self::Cuda(number) => open_cuda(number),
-            Self::Cpu | Self::Auto => Ok(Device::Cpu),
+            Self::Cpu | Self::Auto | Self::Wgpu => Ok(Device::Cpu),
         };
         device.map_err(|error| Error::Device(format!("no {feature} device could be opened: {error}")))
     }
@@ -123,11 +134,11 @@ mod tests {
 
     #[test]
     fn names_are_read_and_written() {
-        for text in ["cpu", "cuda", "cuda:1", "metal", "metal:2", "auto"] {
+        for text in ["cpu", "cuda", "cuda:1", "metal", "metal:2", "wgpu", "auto"] {
             assert_eq!(text.parse::<DeviceName>().unwrap().to_string(), text);
         }
         assert_eq!("cuda:0".parse(), Ok(DeviceName::Cuda(0)));
-        assert!("gpu".parse::<DeviceName>().unwrap_err().contains("cpu, cuda, metal and auto"));
+        assert!("gpu".parse::<DeviceName>().unwrap_err().contains("cpu, cuda, metal, wgpu and auto"));
         assert!("cuda:x".parse::<DeviceName>().is_err());
     }
 

@@ -111,6 +111,10 @@ pub enum Error {
     /// A picture that could not be made.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// A failure on a GPU by way of wgpu.
+    #[cfg(feature = "wgpu")]
+    #[error(transparent)]
+    Gpu(#[from] crate::gpu::GpuError),
     /// A failure inside candle.
     #[error("the tensor library failed: {0}")]
     Candle(#[from] candle_core::Error),

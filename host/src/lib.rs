@@ -16,6 +16,7 @@
 //! | [`neighbours`] | nearest rows, by plain search |
 //! | [`chamfer`] | how far points stray from the solid that they were learnt from |
 //! | [`study`] | the theory in figures |
+//! | `gpu` | sampling on any GPU, by wgpu (with the feature of that name) |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
 #![deny(missing_docs)]
@@ -32,6 +33,8 @@ pub mod device;
 pub mod distill;
 pub mod error;
 pub mod export;
+#[cfg(feature = "wgpu")]
+pub mod gpu;
 pub mod inspect;
 pub mod judge;
 pub mod lesson;

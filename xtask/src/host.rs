@@ -38,6 +38,11 @@ impl Program {
             _ => HOST,
         }
     }
+
+    /// Whether a device's feature makes a difference to the program: on artifacts the twin works with integers, on the CPU or by wgpu.
+    fn has(self, feature: &str) -> bool {
+        self == HOST || (self == TWIN && feature == "wgpu")
+    }
 }
 
 /// What samples are drawn of, or an evaluation is of: the one argument that no option takes. Data are files as well, so it has to be told from options' values.
@@ -61,10 +66,13 @@ fn is_artifact(argument: &Path) -> bool {
 /// Builds the program for the command `name` and runs it with `arguments`, in the caller's directory.
 pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
     let program = Program::of(name, arguments);
-    // The twin works on the CPU.
-    let device = if program == HOST { device_of(arguments) } else { None };
+    let device = match name {
+        // It lists what wgpu reaches.
+        "devices" => Some("wgpu".to_owned()),
+        _ => device_of(arguments),
+    };
     let accelerator = match device.as_deref().map(Accelerator::of).transpose() {
-        Ok(accelerator) => accelerator.flatten(),
+        Ok(accelerator) => accelerator.flatten().filter(|accelerator| program.has(accelerator.feature)),
         Err(sentence) => {
             eprintln!("error: {sentence}");
             return ExitCode::from(2);
@@ -112,6 +120,7 @@ impl Accelerator {
                 Err(reason) => Err(format!("--device {device}: {reason}")),
             },
             "metal" => Ok(Some(Self { feature: "metal", toolkit: None })),
+            "wgpu" => Ok(Some(Self { feature: "wgpu", toolkit: None })),
             "auto" => Ok(Self::best()),
             _ => Ok(None),
         }
@@ -162,6 +171,9 @@ fn build(program: Program, accelerator: Option<&Accelerator>) -> io::Result<u8> 
     }
     if let Some(Accelerator { feature, toolkit }) = accelerator {
         command.arg("--features").arg(format!("{}/{feature}", HOST.package));
+        if TWIN.has(feature) {
+            command.arg("--features").arg(format!("{}/{feature}", TWIN.package));
+        }
         if let Some(toolkit) = toolkit {
             toolkit.lend(&mut command);
         }
@@ -263,6 +275,7 @@ mod tests {
     fn the_device_chooses_the_feature() {
         let feature = |device: &str| Accelerator::of(device).unwrap().map(|accelerator| accelerator.feature);
         assert_eq!(feature("metal:1"), Some("metal"));
+        assert_eq!(feature("wgpu"), Some("wgpu"));
         assert_eq!((feature("cpu"), feature("gpu")), (None, None));
         // What this machine has decides the others.
         match cuda::ready() {

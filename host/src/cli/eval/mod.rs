@@ -10,6 +10,7 @@ pub use progress::Progress;
 
 use crate::atomic_file;
 use crate::checkpoint::Model;
+use crate::cli::drawer::{Drawer, GpuOptions};
 use crate::condition::Asked;
 use crate::data::DataLevels;
 use crate::device::DeviceName;
@@ -21,7 +22,7 @@ use crate::judge::report;
 use crate::judge::series::{Series, shown_rows};
 use crate::preset::{SamplingSettings, SolverName};
 use crate::process::AnyProcess;
-use crate::sample::{check, sample};
+use crate::sample::check;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -45,9 +46,11 @@ pub struct Arguments {
     /// Numbers of steps to draw in [default: 1,2,4,8,20,50 and the model's own]
     #[arg(long, value_name = "K,K,…", value_delimiter = ',')]
     steps: Option<Vec<usize>>,
-    /// Where samples are drawn: cpu, cuda, metal, or auto for the first that is there
+    /// Where samples are drawn: cpu, cuda, metal, wgpu, or auto for the first of cuda, metal and cpu that is there
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
+    #[command(flatten)]
+    gpu: GpuOptions,
     #[command(flatten)]
     options: Options,
     #[command(flatten)]
@@ -60,13 +63,14 @@ const STEPS: [usize; 6] = [1, 2, 4, 8, 20, 50];
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let options = &arguments.options;
-    let device = arguments.device.open()?;
     let subject = match &arguments.run {
         Some(subject) if !arguments.curve.curve => subject,
-        preset => return curve::run(preset.as_deref(), options, &arguments.curve, &device),
+        // The curve trains.
+        preset => return curve::run(preset.as_deref(), options, &arguments.curve, &arguments.device.open()?),
     };
+    let drawer = Drawer::open(arguments.device, &arguments.gpu)?;
     let progress = Progress::default();
-    let model = Asked::load_for_judging(subject, &device)?;
+    let model = Asked::load_for_judging(subject, &drawer.model_device())?;
     let steps = steps_of(&model, arguments.steps.as_deref())?;
     let Prepared { panel, judge, settings, classes, notes } =
         options.prepare(&model.preset.data, &model.description.shape, model.description.classes, &progress)?;
@@ -76,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         progress.show(&format!("steps: {steps}"));
         let which = (steps, steps == model.preset.sampling.steps);
         all.push(Series::of(&panel, &settings, which, &classes, |seed| {
-            sample(&model, &sampling, &classes, seed, &device)
+            drawer.sample(&model, &sampling, &classes, seed)
         })?);
         progress.done(&format!("steps: {steps}, drawn and scored"));
     }
