@@ -31,6 +31,8 @@ impl Program {
         match command {
             "export" | "run" => TWIN,
             "flash" => FLASHER,
+            // Training is the host's, what runs on emulated chips the twin's.
+            "bench" if arguments.iter().any(|argument| of_kernels(argument)) => TWIN,
             "sample" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
             // The curve's subject is a preset, which may be a file too.
             "eval" if arguments.iter().any(|argument| argument == "--curve") => HOST,
@@ -43,6 +45,12 @@ impl Program {
     fn has(self, feature: &str) -> bool {
         self == HOST || (self == TWIN && feature == "wgpu")
     }
+}
+
+/// Whether an option of `bench` is about device kernels.
+fn of_kernels(argument: &OsStr) -> bool {
+    let text = argument.to_string_lossy();
+    text == "--kernels" || text.split('=').next() == Some("--machine")
 }
 
 /// What samples are drawn of, or an evaluation is of: the one argument that no option takes. Data are files as well, so it has to be told from options' values.
@@ -306,6 +314,9 @@ mod tests {
         assert_eq!(program("eval", concat!("--curve ", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), HOST);
         assert_eq!(program("train", "digits"), HOST);
         assert_eq!(program("run", "x.tweedie"), TWIN);
+        assert_eq!(program("bench", "--out there --kernels"), TWIN);
+        assert_eq!(program("bench", "--machine=m4"), TWIN);
+        assert_eq!(program("bench", "--rounds 3"), HOST);
         assert_eq!(program("flash", "x.tweedie --chip RP2040"), FLASHER);
     }
 

@@ -27,7 +27,11 @@ const COMMANDS: &[Command] = &[
     Command::new("run", "draw samples of an artifact on an emulated microcontroller", Run::Host),
     Command::new("flash", "put an artifact on a real microcontroller and watch it draw", Run::Host),
     Command::new("study", "draw the theory: figures made with exact denoisers", Run::Host),
-    Command::new("bench", "measure the speed of training, beside PyTorch if it is there", Run::Host),
+    Command::new(
+        "bench",
+        "measure the speed of training, or of device kernels, beside PyTorch and embedded-nn",
+        Run::Host,
+    ),
     Command::new("devices", "list what this machine can compute on: processor and GPUs", Run::Host),
     Command::new("test", "run every check and test, or those that match a filter", Run::Here(test::main)),
     Command::new("check-cuda", "compile what runs on NVIDIA GPUs, without one", Run::Here(cuda::main)),
@@ -45,6 +49,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask train --help", "how to train on your own data"),
     ("cargo xtask export runs/digits -o digits.tweedie", "make an artifact for microcontrollers"),
     ("cargo xtask run digits.tweedie --machine m4", "draw with it on an emulated Cortex-M4"),
+    ("cargo xtask bench --kernels", "instructions of device kernels on emulated chips, beside another library's"),
     ("cargo xtask test", "every test, on this machine and on emulated chips"),
 ];
 

@@ -59,7 +59,7 @@ pub fn convolution(layer: &Convolution<'_>, step: usize, class: usize, arena: &m
     while at < pixels_there {
         let lanes = LANES.min(pixels_there - at);
         patches.lay_out(lanes, patch);
-        let whole = outputs == padded && lanes == LANES;
+        let whole = outputs.is_multiple_of(2) && lanes == LANES;
         let begin = at * outputs;
         at += lanes;
         if whole {
@@ -68,6 +68,7 @@ pub fn convolution(layer: &Convolution<'_>, step: usize, class: usize, arena: &m
                 pixels(weights, patch, constants, outputs, output);
                 continue;
             }
+            let held = held.get_mut(..LANES * outputs / 2).unwrap_or_default();
             pixels(weights, patch, constants, outputs, held);
             if !rows.table.is_empty() {
                 activate(rows.table, held, LANES * outputs)?;

@@ -290,18 +290,6 @@ pub fn moments(values: &[u32]) -> (i32, u64) {
     (sum as i32, u64::from(low) | u64::from(high) << 32)
 }
 
-/// The sum of products, exactly. Instructions: 2 for each.
-pub fn dot(a: &[u32], b: &[u32]) -> i64 {
-    let (mut low, mut high) = (0_u32, 0_u32);
-    for (&a, &b) in a.iter().zip(b) {
-        // SAFETY: arithmetic on registers.
-        unsafe {
-            asm!(processor!(), "smlald {}, {}, {}, {}", inout(reg) low, inout(reg) high, in(reg) a, in(reg) b, options(pure, nomem, nostack))
-        };
-    }
-    (u64::from(low) | u64::from(high) << 32) as i64
-}
-
 /// Two numbers at once: `saturate_i16(((factor x - offset) inverse + 2^31) >> 32)`, where the factor is less than `2^15`.
 ///
 /// Instructions: 5 for each number.

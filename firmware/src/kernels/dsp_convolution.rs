@@ -164,7 +164,7 @@ pub fn pixels(weights: &[u32], patch: &[u32], constants: &[u32], outputs: usize,
     }
 }
 
-/// Two neighbouring patches that lie on the image from left to right, of one image in fours of channels: most patches of most layers.
+/// Two neighbouring patches that lie on the image from left to right, of one image in pairs of channels: most patches of most layers.
 pub struct Runs {
     /// Columns of the output whose patches are such.
     columns: Range<usize>,
@@ -188,7 +188,7 @@ impl Runs {
         let (padding, channels) = (usize::from(layer.padding), usize::from(first.channels));
         let (pixel, row) = (channels / 2, width * channels / 2);
         let run = kernel * pixel;
-        let fits = second.channels == 0 && !first.doubled && channels % 4 == 0 && row >= run;
+        let fits = second.channels == 0 && !first.doubled && channels % 2 == 0 && row >= run;
         let end = (width + padding).saturating_sub(kernel).checked_div(stride).map_or(0, |last| last + 1);
         let begin = padding.checked_add(stride.saturating_sub(1)).and_then(|n| n.checked_div(stride)).unwrap_or(end);
         Self {
@@ -199,7 +199,7 @@ impl Runs {
             stride,
             pixel,
             row,
-            lanes: Lanes { blocks: run / 2, gaps: [row.saturating_sub(run), 0], count: LANES, step: stride * pixel },
+            lanes: Lanes { run, count: LANES, gap: row.saturating_sub(run), pitch: run, step: stride * pixel },
         }
     }
 
@@ -217,57 +217,70 @@ impl Runs {
             patch.fill(0);
         }
         let from = y * self.row + (x * self.stride - self.padding) * self.pixel;
-        let to = top * self.kernel * self.pixel * LANES;
-        self.lanes.spread(image.get(from..).unwrap_or_default(), patch.get_mut(to..).unwrap_or_default(), rows);
+        let place = top * self.kernel * self.pixel;
+        self.lanes.spread(image.get(from..).unwrap_or_default(), patch, place, rows);
         true
     }
 }
 
-/// How rows of an image go to patches, in words: blocks of two of the one to every second block of the other.
+/// How rows of an image go to patches, in words: of each lane every second block of two is its own.
 #[repr(C)]
 pub struct Lanes {
-    /// Blocks of a row; at least 1.
-    pub blocks: usize,
-    /// Behind a row of the image, and behind a row of the patch, up to the next one.
-    pub gaps: [usize; 2],
+    /// Words of a row; at least 1.
+    pub run: usize,
     /// Patches.
     pub count: usize,
+    /// Behind a row of the image, up to the next one.
+    pub gap: usize,
+    /// From the beginning of a row in a patch to the next one's, as if each patch lay alone.
+    pub pitch: usize,
     /// From one patch's beginning in the image to the next one's.
     pub step: usize,
 }
 
 impl Lanes {
-    /// Copies `rows` rows for each patch.
-    pub fn spread(&self, from: &[u32], to: &mut [u32], rows: usize) {
+    /// Copies `rows` rows for each patch; the first row begins at a patch's word `place`.
+    pub fn spread(&self, from: &[u32], to: &mut [u32], place: usize, rows: usize) {
         let (Some(between), Some(others)) = (rows.checked_sub(1), self.count.checked_sub(1)) else { return };
-        let [from_gap, to_gap] = self.gaps;
-        let from_end = between * (2 * self.blocks + from_gap) + 2 * self.blocks + others * self.step;
-        let to_end = between * (4 * self.blocks + to_gap) + 4 * self.blocks + 2 * others;
-        // The last block is followed by nothing.
-        if self.blocks > 0 && from.len() >= from_end && to.len() + 2 >= to_end {
+        let from_end = between * (self.run + self.gap) + self.run + others * self.step;
+        let last = place + between * self.pitch + self.run.saturating_sub(1);
+        let to_end = last / 2 * 2 * LANES + last % 2 + 2 * others + 1;
+        if self.run > 0 && from.len() >= from_end && to.len() >= to_end {
             // SAFETY: nothing is empty, and both lengths have just been checked.
-            unsafe { spread_lanes(from.as_ptr(), to.as_mut_ptr(), rows, self) };
+            unsafe { spread_lanes(from.as_ptr(), to.as_mut_ptr(), rows, self, place) };
         }
     }
 }
 
-/// Instructions: 7 for 4 blocks of two words, 4 for each that is left, 11 for a row, 11 for a patch, 5 for the call.
+/// Instructions: 7 for 8 words, 4 for each 2 that are left, 4 for an odd word at either end, 15 for a row, 10 for a patch, 8 for the call.
 ///
 /// # Safety
-/// There are at least one row, one block and one patch; `from` and `to` are as long as [`Lanes::spread`] checks.
+/// There are at least one row, one word and one patch; `from` and `to` are as long as [`Lanes::spread`] checks.
 #[unsafe(naked)]
-unsafe extern "C" fn spread_lanes(_from: *const u32, _to: *mut u32, _rows: usize, _lanes: &Lanes) {
+unsafe extern "C" fn spread_lanes(_from: *const u32, _to: *mut u32, _rows: usize, _lanes: &Lanes, _place: usize) {
     naked_asm!(
         "push {{r4-r11, lr}}",
+        "ldr r4, [sp, #36]",
         "ldr r12, [r3, #{count}]",
-        "push {{r0, r1, r12}}",
+        "push {{r0, r1, r2, r4, r12}}",
         // A patch.
         "6:",
-        "mov lr, r2",
-        // A row.
+        "ldr lr, [sp, #8]",
+        "ldr r2, [sp, #12]",
+        // A row; its words in r12.
         "5:",
-        "ldr r12, [r3, #{blocks}]",
-        "subs r12, #4",
+        "ldr r1, [sp, #4]",
+        "ldr r12, [r3, #{run}]",
+        "lsrs r4, r2, #1",
+        "add r1, r1, r4, lsl #4",
+        "bcc 7f",
+        // It begins with the second word of a block.
+        "ldr r4, [r0], #4",
+        "str r4, [r1, #4]",
+        "adds r1, #16",
+        "subs r12, #1",
+        "7:",
+        "subs r12, #8",
         "blo 2f",
         "1:",
         "ldm r0!, {{r4-r11}}",
@@ -275,34 +288,43 @@ unsafe extern "C" fn spread_lanes(_from: *const u32, _to: *mut u32, _rows: usize
         "strd r6, r7, [r1], #16",
         "strd r8, r9, [r1], #16",
         "strd r10, r11, [r1], #16",
-        "subs r12, #4",
+        "subs r12, #8",
         "bhs 1b",
         "2:",
-        "adds r12, #4",
-        "beq 4f",
+        "adds r12, #8",
+        "beq 8f",
+        "subs r12, #2",
+        "blo 4f",
         "3:",
         "ldrd r4, r5, [r0], #8",
         "strd r4, r5, [r1], #16",
-        "subs r12, #1",
-        "bne 3b",
+        "subs r12, #2",
+        "bhs 3b",
         "4:",
-        "ldrd r4, r5, [r3, #{gaps}]",
+        "adds r12, #2",
+        "beq 8f",
+        "ldr r4, [r0], #4",
+        "str r4, [r1]",
+        "8:",
+        "ldrd r4, r5, [r3, #{gap}]", // and the pitch
         "add r0, r0, r4, lsl #2",
-        "add r1, r1, r5, lsl #2",
+        "add r2, r5",
         "subs lr, #1",
         "bne 5b",
-        "ldm sp, {{r0, r1, r4}}",
+        "ldrd r0, r1, [sp]",
         "ldr r5, [r3, #{step}]",
+        "ldr r4, [sp, #16]",
         "add r0, r0, r5, lsl #2",
         "adds r1, #8",
+        "strd r0, r1, [sp]",
         "subs r4, #1",
-        "stm sp, {{r0, r1, r4}}",
+        "str r4, [sp, #16]",
         "bne 6b",
-        "add sp, #12",
+        "add sp, #20",
         "pop {{r4-r11, pc}}",
-        blocks = const core::mem::offset_of!(Lanes, blocks),
-        gaps = const core::mem::offset_of!(Lanes, gaps),
+        run = const core::mem::offset_of!(Lanes, run),
         count = const core::mem::offset_of!(Lanes, count),
+        gap = const core::mem::offset_of!(Lanes, gap),
         step = const core::mem::offset_of!(Lanes, step),
     )
 }

@@ -49,6 +49,8 @@ mod depthwise;
 #[cfg(dsp)]
 mod dsp;
 #[cfg(dsp)]
+mod dsp_attention;
+#[cfg(dsp)]
 mod dsp_convolution;
 #[cfg(dsp)]
 mod dsp_depthwise;

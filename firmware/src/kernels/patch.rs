@@ -146,12 +146,12 @@ struct Rectangle {
 impl Rectangle {
     fn copy(&self, image: &[u32], words: &mut [u32], lane: usize) {
         #[cfg(dsp)]
-        if (self.begin | self.run | self.gap | self.place | self.place_gap).is_multiple_of(4) {
-            let gaps = [self.gap.saturating_sub(self.run) / 2, LANES * (self.place_gap - self.run) / 2];
-            let lanes = Lanes { blocks: self.run / 4, gaps, count: 1, step: 0 };
+        if (self.begin | self.run | self.gap | self.place | self.place_gap).is_multiple_of(2) {
+            let (run, gap, pitch) = (self.run / 2, self.gap.saturating_sub(self.run) / 2, self.place_gap / 2);
+            let lanes = Lanes { run, count: 1, gap, pitch, step: 0 };
             let image = image.get(self.begin / 2..).unwrap_or_default();
-            let words = words.get_mut(LANES * self.place / 2 + 2 * lane..).unwrap_or_default();
-            return lanes.spread(image, words, self.rows);
+            let words = words.get_mut(2 * lane..).unwrap_or_default();
+            return lanes.spread(image, words, self.place / 2, self.rows);
         }
         let (image, patch) = (halves(image), halves_mut(words));
         for row in 0..self.rows {

@@ -64,25 +64,45 @@ fn run(layer: &Convolution<'_>, arena: &mut [u32]) {
     arena[room..room + layer.scratch() as usize / 2].fill(0);
 }
 
-/// The room of other layers is cleared likewise.
-fn clear(arena: &mut [u32], at: u32, elements: u32) {
-    arena[at as usize / 2..(at + elements) as usize / 2].fill(0);
+/// A doubled image of 7x7 pixels and one of 14x14, together.
+fn run_joined(arena: &mut [u32]) {
+    let (doubled, outputs) = (Source { at: 0, channels: 36, doubled: true }, 18);
+    let second = Source { at: 49 * 36, channels: 18, doubled: false };
+    let output_at = second.at + 196 * 18;
+    let rows = Linear {
+        input_at: output_at + 196 * outputs,
+        inputs: 9 * 54,
+        output_at,
+        weights: &JOINED,
+        ..layer(0, outputs as usize)
+    };
+    let sources = [doubled, second];
+    run(&Convolution { sources, height: 14, width: 14, kernel: 3, stride: 1, padding: 1, rows }, arena);
 }
 
-/// Weights of nine columns: of twelve three are padding.
-static NINE: [u32; 96] = {
-    let mut words = [0; 96];
-    let mut at = 0;
-    while at < 96 {
-        words[at] = match at % 12 {
-            0..8 => WEIGHTS[at],
-            8 | 9 => WEIGHTS[at] & 0xffff,
-            _ => 0,
+/// Weights of groups with so many columns, whose padding to fours is 0.
+const fn padded<const N: usize>(columns: usize) -> [u32; N] {
+    let (mut words, mut at) = ([0; N], 0);
+    while at < N {
+        let column = at % (columns.div_ceil(4) * 4) / 4 * 4 + at % 4 / 2 * 2;
+        words[at] = match columns.saturating_sub(column) {
+            0 => 0,
+            1 => WEIGHTS[at] & 0xffff,
+            _ => WEIGHTS[at],
         };
         at += 1;
     }
     words
-};
+}
+
+static NINE: [u32; 96] = padded(9);
+static EIGHTEEN: [u32; 5 * 164] = padded(9 * 18);
+static JOINED: [u32; 5 * 488] = padded(9 * 54);
+
+/// The room of other layers is cleared likewise.
+fn clear(arena: &mut [u32], at: u32, elements: u32) {
+    arena[at as usize / 2..(at + elements) as usize / 2].fill(0);
+}
 
 fn run_depthwise(arena: &mut [u32], size: (u16, u16), channels: u32, stride: u8) {
     let inputs = u32::from(size.0) * u32::from(size.1) * channels;
@@ -114,7 +134,7 @@ static EXPONENTIALS: [u32; 129] = {
     let mut word = 0;
     while word < 129 {
         let (low, high) = (2 * word as u32, 2 * word as u32 + 1);
-        words[word] = (low * low / 2) | if word < 128 { (high * high / 2) << 16 } else { 0 };
+        words[word] = if word < 128 { (low * low / 2) | (high * high / 2) << 16 } else { 32_767 };
         word += 1;
     }
     words
@@ -133,6 +153,26 @@ fn run_attention(arena: &mut [u32], tokens: u16, heads: u16, depth: u16) {
     let layer = Attention { input_at: 0, output_at, scratch_at, tokens, heads, depth, shift, multiplier, table };
     assert!(attention(&layer, arena).is_ok());
     clear(arena, scratch_at, layer.scratch());
+}
+
+/// Few tokens and many, depths that blocks divide and others, shifts that saturate and others, one after the other.
+fn run_every_attention(arena: &mut [u32]) {
+    for index in 0..48 {
+        let pick = |what: u32, n: u32| random(11 << 16 ^ index << 4 ^ what) % n;
+        let (tokens, heads, depth) = (1 + pick(0, 9), 1 + pick(1, 2), 2 * (1 + pick(2, 10)));
+        let outputs = tokens * heads * depth;
+        let (output_at, table) = ((3 * outputs).next_multiple_of(4), &EXPONENTIALS);
+        let scratch_at = output_at + outputs.next_multiple_of(4);
+        let (tokens, heads, depth) = (tokens as u16, heads as u16, depth as u16);
+        let (shift, multiplier) = (pick(3, 20) as u8, random(12 << 16 ^ index) >> 1 >> pick(4, 16));
+        let layer = Attention { input_at: 0, output_at, scratch_at, tokens, heads, depth, shift, multiplier, table };
+        assert!(attention(&layer, arena).is_ok());
+        clear(arena, scratch_at, layer.scratch());
+        // Outputs are means, which would fade.
+        for (word, at) in arena[output_at as usize / 2..scratch_at as usize / 2].iter_mut().zip(0..) {
+            *word = word.rotate_left(5) ^ random(13 << 16 ^ index << 8 ^ at);
+        }
+    }
 }
 
 /// Every pixel's channels.
@@ -232,6 +272,23 @@ pub const IMAGES: &[ImageWorkload] = &[
         run: |arena| run(&square(16, 1, 32, 32), arena),
         expected: 0xc18d_2bdc,
     },
+    ImageWorkload {
+        name: "3x3 14x14 18->18",
+        units: (196 * 9 * 18 * 18, "mac"),
+        words: ARENA,
+        run: |arena| {
+            let layer = square(14, 3, 18, 18);
+            run(&Convolution { rows: Linear { weights: &EIGHTEEN, ..layer.rows }, ..layer }, arena);
+        },
+        expected: 0xabb4_7fba,
+    },
+    ImageWorkload {
+        name: "3x3 14x14 36 and 18->18",
+        units: (196 * 9 * 54 * 18, "mac"),
+        words: ARENA,
+        run: run_joined,
+        expected: 0x40e2_4775,
+    },
     ImageWorkload { name: "every convolution", units: (1, "run"), words: 800, run: run_every, expected: 0x2bb8_8207 },
     ImageWorkload {
         name: "depthwise 16x16x32",
@@ -247,20 +304,27 @@ pub const IMAGES: &[ImageWorkload] = &[
         run: run_every_depthwise,
         expected: 0xcd8c_9a9c,
     },
-    ImageWorkload { name: "softmax 64", units: (64, "number"), words: 96, run: run_softmax, expected: 0x009a_e058 },
+    ImageWorkload { name: "softmax 64", units: (64, "number"), words: 96, run: run_softmax, expected: 0x794f_96ca },
     ImageWorkload {
         name: "attention 12x2x6",
         units: (2 * 12 * 12 * 12, "mac"),
         words: 330,
         run: |arena| run_attention(arena, 12, 2, 6),
-        expected: 0x6023_1fdc,
+        expected: 0xf85c_f3a0,
+    },
+    ImageWorkload {
+        name: "every attention",
+        units: (1, "run"),
+        words: 800,
+        run: run_every_attention,
+        expected: 0xafd2_7c71,
     },
     ImageWorkload {
         name: "attention 49x4x16",
         units: (2 * 49 * 49 * 64, "mac"),
         words: ARENA,
         run: |arena| run_attention(arena, 49, 4, 16),
-        expected: 0x323b_c7fb,
+        expected: 0x173c_b33e,
     },
     ImageWorkload {
         name: "normalise 32 rows of 24",

@@ -1,7 +1,7 @@
 //! The command line of the twin; people reach it as `cargo xtask`.
 
 use crate::error::Error;
-use crate::{eval, export, run, sample};
+use crate::{bench, eval, export, run, sample};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use tweedie_host::cli::{one_line, usage_sentence};
@@ -20,6 +20,7 @@ enum Command {
     Sample(sample::Arguments),
     Eval(eval::Arguments),
     Run(run::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Parses the arguments, runs the command, and says in one sentence what went wrong.
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Run(arguments) => run::run(&arguments).map_err(Error::from),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

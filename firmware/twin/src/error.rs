@@ -77,6 +77,12 @@ pub enum Error {
     /// The emulated board.
     #[error(transparent)]
     Run(#[from] crate::run::RunError),
+    /// A program for the emulated board that does not build.
+    #[error(transparent)]
+    Build(#[from] crate::board::build::BuildError),
+    /// A program on the emulated board that did not come to its end.
+    #[error(transparent)]
+    Emulator(#[from] crate::board::emulator::EmulatorError),
     /// The host's side.
     #[error(transparent)]
     Host(#[from] tweedie_host::Error),

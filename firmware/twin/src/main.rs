@@ -10,12 +10,14 @@
 //! | [`sample`] | `cargo xtask sample FILE` |
 //! | [`eval`] | `cargo xtask eval FILE` |
 //! | [`run`] | `cargo xtask run` |
+//! | [`bench`] | `cargo xtask bench --kernels` |
 //! | [`board`] | boards' programs: built, weighed, listened to |
 //! | [`draw`] | samples of an artifact, on every core |
 //! | [`artifact_file`] | an artifact's words from a file |
 //! | [`error`] | what can go wrong |
 
 mod artifact_file;
+mod bench;
 mod board;
 mod cli;
 mod draw;

@@ -53,7 +53,8 @@ pub struct Arguments {
     json: bool,
 }
 
-fn machine(name: &str) -> Result<&'static Machine, String> {
+/// The machine of that name, for clap.
+pub fn machine(name: &str) -> Result<&'static Machine, String> {
     MACHINES.iter().find(|machine| machine.name == name).ok_or_else(|| {
         let names: Vec<_> = MACHINES.iter().map(|machine| machine.name).collect();
         format!("there are {}", names.join(", "))

@@ -1,6 +1,6 @@
 //! The command line of the host program; people reach it as `cargo xtask`.
 
-mod bench;
+pub mod bench;
 mod devices;
 mod distill;
 pub mod drawer;

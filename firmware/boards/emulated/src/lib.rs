@@ -6,6 +6,8 @@
 #[path = "../../interrupts.rs"]
 mod interrupts;
 
+pub mod counter;
+
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 

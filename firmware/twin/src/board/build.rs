@@ -80,8 +80,32 @@ impl Build {
     /// # Errors
     /// [`BuildError`]: the chip is too small, or something is wrong with the installation.
     pub fn run(&self, model: &ModelFile) -> Result<PathBuf, BuildError> {
-        let artifact = model.path.as_path();
-        let features: Vec<_> = model.features().into_iter().chain(self.dsp.then_some("dsp")).collect();
+        let artifact = ("TWEEDIE_ARTIFACT", model.path.as_os_str().to_owned());
+        self.cargo(
+            "sample",
+            &model.features(),
+            &[artifact],
+            &model.path.file_stem().unwrap_or_default().to_string_lossy(),
+        )
+    }
+
+    /// Builds another of the board's programs, with these features of the board; returns a copy that later builds leave alone.
+    ///
+    /// # Errors
+    /// As [`Build::run`].
+    pub fn program(&self, name: &str, features: &[&str]) -> Result<PathBuf, BuildError> {
+        self.cargo(name, features, &[], name)
+    }
+
+    /// Builds a program, and copies it under the chip's name and `label`.
+    fn cargo(
+        &self,
+        program: &str,
+        features: &[&str],
+        environment: &[(&str, OsString)],
+        label: &str,
+    ) -> Result<PathBuf, BuildError> {
+        let features: Vec<_> = features.iter().copied().chain(self.dsp.then_some("dsp")).collect();
         let target_dir = target_dir().join("boards").join(self.board);
         fs::create_dir_all(&target_dir)?;
         // Until the copy is made, another build must not take its place.
@@ -90,11 +114,11 @@ impl Build {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo
             .current_dir(super::boards().join(self.board))
-            .args(["build", "--release", "--bin", "sample", "--target", self.target])
+            .args(["build", "--release", "--bin", program, "--target", self.target])
             .args(["--no-default-features", "--features", &features.join(",")])
             .args(["--config", &same_everywhere(self.target)])
             .env("CARGO_TARGET_DIR", &target_dir)
-            .env("TWEEDIE_ARTIFACT", artifact)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // Meant for the host, if they are set at all.
             .env_remove("RUSTFLAGS")
@@ -111,13 +135,12 @@ impl Build {
             eprintln!("{message}");
             return Err(BuildError::Compiler(self.chip.clone()));
         }
-        let model = artifact.file_stem().unwrap_or_default().to_string_lossy();
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        let name: String = format!("{}-{model}", self.chip).chars().map(plain).collect();
+        let name: String = format!("{}-{label}", self.chip).chars().map(plain).collect();
         let copy = target_dir.join(name);
         // Whole or not at all, since an earlier one may just be in use.
         let half = copy.with_extension("part");
-        fs::copy(target_dir.join(self.target).join("release/sample"), &half)?;
+        fs::copy(target_dir.join(self.target).join("release").join(program), &half)?;
         fs::rename(half, &copy)?;
         Ok(copy)
     }

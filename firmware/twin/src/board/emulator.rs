@@ -90,17 +90,7 @@ pub fn run(
     let elf = fs::read(program)?;
     let table = stream::table(&elf)?;
     let mut reader = Reader::new(&table);
-    let mut qemu = Command::new(QEMU);
-    qemu.args(["-machine", machine.qemu, "-nographic", "-icount", "shift=0"])
-        .args(["-semihosting-config", &format!("enable=on,target=native,arg=sample,arg={request}")])
-        .arg("-kernel")
-        .arg(program)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = Stopped(qemu.spawn().map_err(|_| EmulatorError::Missing)?);
-    let output = chunks(child.0.stdout.take());
-    let errors = chunks(child.0.stderr.take());
+    let (mut child, output, errors) = start(program, machine, &format!(",arg=sample,arg={request}"))?;
     let (mut samples, mut scratch, mut ended, mut gave_up) = (Vec::new(), 0, false, None);
     loop {
         let bytes = match output.recv_timeout(SILENCE) {
@@ -121,9 +111,8 @@ pub fn run(
             }
         }
     }
-    // A panic or a fault speaks there, in plain text.
-    let plain: Vec<u8> = errors.iter().flatten().collect();
-    let plain = String::from_utf8_lossy(&plain).trim().to_string();
+    // A panic or a fault speaks there.
+    let plain = text(&errors);
     if let Some(why) = gave_up.or((!ended && !plain.is_empty()).then_some(plain)) {
         return Err(EmulatorError::GaveUp(why));
     }
@@ -131,6 +120,51 @@ pub fn run(
         true => Ok(Run { samples, scratch }),
         false => Err(EmulatorError::Incomplete(samples.len())),
     }
+}
+
+/// Runs a program that prints plain text to its end, and returns what it printed.
+///
+/// # Errors
+/// [`EmulatorError`].
+pub fn print(program: &Path, machine: &Machine) -> Result<String, EmulatorError> {
+    let (mut child, output, errors) = start(program, machine, "")?;
+    let mut printed = Vec::new();
+    loop {
+        match output.recv_timeout(SILENCE) {
+            Ok(bytes) => printed.extend(bytes),
+            Err(RecvTimeoutError::Timeout) => return Err(EmulatorError::Hangs),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    match child.0.wait()?.success() {
+        true => Ok(String::from_utf8_lossy(&printed).into_owned()),
+        false => Err(EmulatorError::GaveUp(text(&errors))),
+    }
+}
+
+/// QEMU with a program and its arguments, its standard output, and its standard error.
+fn start(
+    program: &Path,
+    machine: &Machine,
+    arguments: &str,
+) -> Result<(Stopped, Receiver<Vec<u8>>, Receiver<Vec<u8>>), EmulatorError> {
+    let mut qemu = Command::new(QEMU);
+    qemu.args(["-machine", machine.qemu, "-nographic", "-icount", "shift=0"])
+        .args(["-semihosting-config", &format!("enable=on,target=native{arguments}")])
+        .arg("-kernel")
+        .arg(program)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = Stopped(qemu.spawn().map_err(|_| EmulatorError::Missing)?);
+    let (output, errors) = (chunks(child.0.stdout.take()), chunks(child.0.stderr.take()));
+    Ok((child, output, errors))
+}
+
+/// All that still comes, as text.
+fn text(pipe: &Receiver<Vec<u8>>) -> String {
+    let bytes: Vec<u8> = pipe.iter().flatten().collect();
+    String::from_utf8_lossy(&bytes).trim().to_string()
 }
 
 /// A child process that does not outlive this value.

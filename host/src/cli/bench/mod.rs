@@ -3,9 +3,9 @@
 mod device;
 mod images;
 mod peer;
+pub mod record;
 
 use super::positive;
-use crate::atomic_file;
 use crate::batch::Batch;
 use crate::checkpoint::Model;
 use crate::data::Dataset;
@@ -33,14 +33,15 @@ use tweedie_core::noise::NoiseStream;
 /// width 128, 2 blocks); `conv`, four convolutions 3x3 of [64, 1, 28, 28] with 32 channels; `block`, a transformer's block over [64, 49, 128].
 /// `train` is a step of the first as `train` takes it, with rows, times and noise drawn and the moving
 /// average kept; `sample` draws 2000 digits in 20 steps. Where Python with PyTorch is found, the same steps are timed there, in turns with ours. The table is printed and
-/// left as bench.json.
+/// left in bench.json, beside what --kernels has left there: the cost of device kernels on emulated microcontrollers.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask bench                                        beside PyTorch, if `python3` has it
   cargo xtask bench --python ~/venv/bin/python --rounds 15 beside the PyTorch of a virtual environment
   RAYON_NUM_THREADS=1 cargo xtask bench                    on one thread each
-  cargo xtask bench --device cuda                          what a GPU does in a second, and its share of the memory's bandwidth")]
+  cargo xtask bench --device cuda                          what a GPU does in a second, and its share of the memory's bandwidth
+  cargo xtask bench --kernels --help                       the cost of device kernels instead")]
 pub struct Arguments {
     /// The Python to look for PyTorch in [default: python3]
     #[arg(long, value_name = "PATH")]
@@ -111,8 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         "tweedie_ms": ours, "torch_ms": theirs,
         "median": STEPS.map(|step| row(step, &ours, &theirs)),
     });
-    let file = arguments.out.join("bench.json");
-    atomic_file::write(&file, format!("{report:#}\n").as_bytes()).map_err(Error::Write)?;
+    let file = record::leave(&arguments.out, &report)?;
     if arguments.json {
         crate::say!("{report:#}");
         return Ok(());
