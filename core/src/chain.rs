@@ -27,6 +27,11 @@ pub enum Betas<'a> {
     },
     /// `alpha_bar` follows a squared cosine, every `beta` capped at 0.999 (Nichol and Dhariwal 2021; `squaredcos_cap_v2`).
     Cosine,
+    /// `alpha_bar` is `exp(-12 t)` over the chain, so every `beta` is the same (`exp` of diffusers).
+    Exponential,
+    /// The signal-to-noise ratio follows a Laplace distribution's quantiles (Hang et al. 2024), every `beta` capped at 0.999. As diffusers has it:
+    /// `sqrt(snr / (1 + snr))` stands where `alpha_bar` should, so that the chain ends with less noise than the paper's.
+    Laplace,
     /// A logistic curve from `start` to `end`, its argument running over [-6, 6].
     Sigmoid {
         /// The variance that the curve starts from.
@@ -66,15 +71,16 @@ impl Betas<'_> {
                     *b = root * root;
                 });
             }
-            Self::Cosine => {
-                let alpha_bar = |i: usize| {
-                    let c = cos((i as f64 / steps as f64 + 0.008) / 1.008 * FRAC_PI_2);
-                    c * c
-                };
-                out.iter_mut().enumerate().for_each(|(i, b)| {
-                    *b = (1.0 - alpha_bar(i + 1) / alpha_bar(i)).min(MAX_BETA);
-                });
-            }
+            Self::Cosine => capped(out, |share| {
+                let c = cos((share + 0.008) / 1.008 * FRAC_PI_2);
+                c * c
+            }),
+            Self::Exponential => capped(out, |share| exp(-12.0 * share)),
+            Self::Laplace => capped(out, |share| {
+                let side = 0.5 - share;
+                let snr = exp(-0.5 * libm::copysign(1.0, side) * log(1.0 - 2.0 * side.abs() + 1e-6));
+                sqrt(snr / (1.0 + snr))
+            }),
             Self::Sigmoid { start, end } => {
                 in_range("beta_start", start, 0.0, MAX_BETA)?;
                 in_range("beta_end", end, 0.0, MAX_BETA)?;
@@ -99,6 +105,13 @@ impl Betas<'_> {
 }
 
 const MAX_BETA: f64 = 0.999;
+
+/// Variances that take `alpha_bar`, a function of the share of the chain, from each step to the next.
+fn capped(betas: &mut [f64], alpha_bar: impl Fn(f64) -> f64) {
+    let steps = betas.len() as f64;
+    let at = |i: usize| alpha_bar(i as f64 / steps);
+    betas.iter_mut().enumerate().for_each(|(i, beta)| *beta = (1.0 - at(i + 1) / at(i)).min(MAX_BETA));
+}
 
 /// A chain of `T` steps, as a table of `alpha_bar_t = prod_{i <= t} (1 - beta_i)` in storage of the
 /// caller's choice: a borrowed slice, an array, a vector.

@@ -234,6 +234,21 @@ impl ChainSpacing {
     }
 }
 
+/// Even numbers from `first` to `last`, rounded as `numpy.linspace` rounds them: what libraries make of them later can depend on the last bit.
+///
+/// ```
+/// let mut times = [0.0; 5];
+/// tweedie_core::discretise::even(1.0, 0.5, &mut times);
+/// assert_eq!(times, [1.0, 0.875, 0.75, 0.625, 0.5]);
+/// ```
+pub fn even(first: f64, last: f64, out: &mut [f64]) {
+    let step = (last - first) / out.len().saturating_sub(1).max(1) as f64;
+    out.iter_mut().enumerate().for_each(|(i, value)| *value = i as f64 * step + first);
+    if let [_, .., end] = out {
+        *end = last;
+    }
+}
+
 /// A time of flow matching moved towards noise, `shift t / (1 + (shift - 1) t)` (Esser et al. 2024, eq. 23): what larger pictures need, in
 /// which the same noise hides less. `shift` above 0; 1 moves nothing. "Dynamic shifting" by `mu` is a shift of `exp(mu)`.
 ///

@@ -16,7 +16,7 @@
 //! | [`noise_level`], [`schedule`], [`chain`] | `alpha`, `sigma`, `log_snr`, in continuous time and on DDPM chains |
 //! | [`discretise`], [`sigma_clock`] | which times a sampler visits, and `sigma / alpha` as the time |
 //! | [`forward`] | noise added in one step, or in one jump |
-//! | [`prediction`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
+//! | [`prediction`], [`preconditioning`], [`tweedie`], [`loss`], [`guidance`] | what networks predict, how they are trained and steered |
 //! | [`plan`], [`ddim`], [`ddpm`], [`consistency`], [`sampler`] | the reverse process |
 //! | [`solver`] | its solvers of higher order: Heun, DPM-Solver++, UniPC, DEIS and others |
 //! | [`inversion`], [`inpainting`], [`thresholding`] | the way back to noise, known parts of a sample, estimates kept in range |
@@ -67,6 +67,7 @@ pub mod noise;
 pub mod noise_level;
 pub mod normal;
 pub mod plan;
+pub mod preconditioning;
 pub mod prediction;
 pub mod sampler;
 pub mod schedule;

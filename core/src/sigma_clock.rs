@@ -46,19 +46,21 @@ impl Process for SigmaClock {
     }
 }
 
+/// What counts in place of an `alpha_bar` of 0, as in those libraries: `2^-24`. With many steps the entry before may have less signal.
+const LEAST_ALPHA_BAR: f64 = 1.0 / 16_777_216.0;
+
 /// `sqrt((1 - alpha_bar) / alpha_bar)` of the entry for a whole timestep `tau`, chain index `tau + 1`.
 fn entry<S: AsRef<[f64]>>(chain: &Chain<S>, timestep: usize) -> Result<f64, Error> {
     let alpha_bar = chain.alpha_bar(timestep + 1)?;
-    if alpha_bar == 0.0 {
-        return Err(Error::SignalVanishes);
-    }
+    let alpha_bar = if alpha_bar == 0.0 { LEAST_ALPHA_BAR } else { alpha_bar };
     Ok(sqrt((1.0 - alpha_bar) / alpha_bar))
 }
 
-/// `sigma / alpha` at a real-valued timestep in `[0, T - 1]`, linear between a chain's entries.
+/// `sigma / alpha` at a real-valued timestep in `[0, T - 1]`, linear between a chain's entries. An entry without signal (zero terminal SNR)
+/// counts as `alpha_bar = 2^-24`, as in those libraries.
 ///
 /// # Errors
-/// [`Error::TimeOutOfRange`]; [`Error::SignalVanishes`] for an entry without signal (the libraries put `2^-24` in its place).
+/// [`Error::TimeOutOfRange`].
 pub fn sigma_at<S: AsRef<[f64]>>(chain: &Chain<S>, timestep: f64) -> Result<f64, Error> {
     let last = chain.steps() - 1;
     if !(0.0..=last as f64).contains(&timestep) {
@@ -72,7 +74,7 @@ pub fn sigma_at<S: AsRef<[f64]>>(chain: &Chain<S>, timestep: f64) -> Result<f64,
 /// The real-valued timestep with that `sigma / alpha`, linear in its logarithm between a chain's entries and clamped to its ends.
 ///
 /// # Errors
-/// [`Error::OutOfRange`] for a sigma that is not positive; [`Error::SignalVanishes`] for a chain with an entry without signal.
+/// [`Error::OutOfRange`] for a sigma that is not positive.
 pub fn timestep_of<S: AsRef<[f64]>>(chain: &Chain<S>, sigma: f64) -> Result<f64, Error> {
     in_range("sigma", sigma, f64::MIN_POSITIVE, f64::MAX)?;
     let (mut low, mut high) = (0, chain.steps() - 1);

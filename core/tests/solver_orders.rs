@@ -11,7 +11,7 @@ use tweedie_core::solver::deis::{Deis, Variable};
 use tweedie_core::solver::dpm_solver::{Correction, DpmSolver};
 use tweedie_core::solver::singlestep::{Singlestep, divide};
 use tweedie_core::solver::unipc::UniPc;
-use tweedie_core::solver::{Ending, Form, euler, heun, lms, pndm, probability_flow};
+use tweedie_core::solver::{Ending, Form, dpm_solver_2, euler, heun, lms, pndm, probability_flow};
 use tweedie_core::{Denoiser, NoiseLevel, StepId, ddim};
 
 /// Data on a line: Gaussians of equal weights.

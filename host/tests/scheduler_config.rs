@@ -1,139 +1,15 @@
-//! Diffusers' scheduler configurations: files that the library wrote itself, and its loops over a dummy model (those that core is compared
-//! with), followed through the host's reader.
+//! Diffusers' scheduler configurations: files that the library wrote itself, what is refused of them, and what is written.
 
 #![allow(missing_docs)]
 
 use serde_json::Value;
-use std::convert::Infallible;
 use std::path::Path;
-use tweedie_core::noise_level::Velocity;
-use tweedie_core::plan::history;
-use tweedie_core::prediction::{Conversion, Moment, Prediction};
-use tweedie_core::sampler::{self, Workspace};
-use tweedie_core::{Denoiser, NoiseSource, StepId};
+use tweedie_core::prediction::Prediction;
 use tweedie_host::preset::Preset;
-use tweedie_host::scheduler_config::{Class, Scheduled, SchedulerConfig};
+use tweedie_host::scheduler_config::{Class, SchedulerConfig};
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
-}
-
-/// The dummy model `x t / (t + 1)`, where `x` is what the library shows it.
-struct Model {
-    timesteps: Vec<f64>,
-    scales: Vec<f64>,
-    conversions: Vec<Conversion>,
-}
-
-impl Denoiser<[f64]> for Model {
-    type Error = Infallible;
-
-    fn denoise(&mut self, x_t: &[f64], step: StepId, x0_hat: &mut [f64]) -> Result<(), Infallible> {
-        let t = self.timesteps[step.0];
-        let share = self.scales[step.0] * t / (t + 1.0);
-        x0_hat.iter_mut().zip(x_t).for_each(|(x0_hat, &x)| *x0_hat = self.conversions[step.0].apply(x, share * x));
-        Ok(())
-    }
-}
-
-/// Element 384 of the scripts' noise.
-struct ScriptNoise;
-
-impl NoiseSource<[f64]> for ScriptNoise {
-    type Error = Infallible;
-
-    fn fill_normal(&mut self, draw: u32, out: &mut [f64]) -> Result<(), Infallible> {
-        out.fill((f64::from((7919 * 384 + 104_729 * draw) % 1000) - 499.5) / 288.675);
-        Ok(())
-    }
-}
-
-/// Element 384 after every row.
-fn trace(scheduled: &Scheduled, start: f64) -> Vec<f64> {
-    let Scheduled { timesteps, plan, prediction, clip, .. } = scheduled;
-    let flow = Velocity { alpha: -1.0, sigma: 1.0 };
-    let conversion = |level| prediction.to_x0(&Moment { level, velocity: flow }).unwrap();
-    let mut model = Model {
-        timesteps: timesteps.clone(),
-        // The library's models see the variance-preserving state, or that of flow matching.
-        scales: plan
-            .iter()
-            .map(|s| if *prediction == Prediction::Velocity { 1.0 } else { 1.0 / s.level.norm() })
-            .collect(),
-        conversions: plan.iter().map(|step| conversion(step.level)).collect(),
-    };
-    let (mut x, mut z, mut states) = ([start], [0.0], vec![]);
-    let mut storage = vec![[f64::NAN]; history(plan)];
-    let mut x0_hats: Vec<&mut [f64]> = storage.iter_mut().map(|x0_hat| &mut x0_hat[..]).collect();
-    let mut workspace = Workspace { x0_hats: &mut x0_hats, noise: Some(&mut z[..]) };
-    sampler::run(plan, *clip, &mut x[..], &mut workspace, &mut model, &mut ScriptNoise, |_, x, _| states.push(x[0]))
-        .unwrap();
-    states
-}
-
-#[test]
-fn every_configuration_gives_the_librarys_timesteps_and_states() {
-    let files = [
-        include_str!("../../core/tests/vectors/solvers.json"),
-        include_str!("../../core/tests/vectors/more_diffusers.json"),
-    ];
-    let (mut followed, mut refused) = (0, vec![]);
-    for file in files {
-        let file: Value = serde_json::from_str(file).unwrap();
-        for case in file["cases"].as_array().unwrap() {
-            let (name, class) = (&case["name"], case["scheduler"].as_str().unwrap());
-            let mut config = case["config"].clone();
-            config["_class_name"] = class.into();
-            // An order, or a noise, that is an argument of the library's step and no part of the configuration.
-            let arguments = case["step_args"].as_object().unwrap();
-            if arguments.get("order").is_some() || arguments.get("eta").is_some_and(|eta| eta != 0.0) {
-                continue;
-            }
-            let config = match SchedulerConfig::parse(Path::new("case.json"), &config.to_string()) {
-                Ok(config) => config,
-                Err(error) => {
-                    assert!(error.to_string().contains(class), "{error}");
-                    refused.push(class.to_owned());
-                    continue;
-                }
-            };
-            // The threshold depends on every element, and here is one; core is compared with these cases.
-            if case["config"].get("thresholding") == Some(&true.into()) {
-                assert!(config.schedule(8).unwrap().thresholding.is_some());
-                continue;
-            }
-            let steps = case["steps"].as_u64().unwrap() as usize;
-            let scheduled = config.schedule(steps).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let exploding = scheduled.plan[0].level.alpha == 1.0;
-            let most = scheduled.plan[0].level.sigma;
-            let leading = case["config"].get("timestep_spacing") == Some(&"leading".into());
-            let start = match (exploding, leading) {
-                (true, true) => most.hypot(1.0),
-                (true, false) => most,
-                _ => 1.0,
-            };
-            let states = trace(&scheduled, start * 0.5);
-            let (at, expected) = (numbers(&case["trace_at"]), numbers(&case["trace_384"]));
-            let largest = expected.iter().fold(1e-6, |most: f64, x| most.max(x.abs()));
-            for (at, expected) in at.iter().zip(expected) {
-                let got = states[*at as usize];
-                assert!((got - expected).abs() <= 1e-8 * largest, "{name}, step {at}: {got} for {expected}");
-            }
-            let visited = numbers(&case["timesteps"]);
-            if visited.len() == scheduled.timesteps.len() {
-                for (got, expected) in scheduled.timesteps.iter().zip(visited) {
-                    assert!((got - expected).abs() <= 1e-9 * expected.max(1.0), "{name}: {got} for {expected}");
-                }
-            }
-            followed += 1;
-        }
-    }
-    refused.dedup();
-    assert_eq!(
-        refused,
-        ["DPMSolverSDEScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"]
-    );
-    assert_eq!(followed, 234);
 }
 
 fn folder() -> &'static Path {

@@ -24,6 +24,9 @@ pub enum Correction {
     /// At third order the published solver, which both others are there, gives the curvature half its weight (in the authors' code, in
     /// diffusers and in k-diffusion alike) and is therefore of second order, if with a small constant. This one is of third order.
     Interpolation,
+    /// As [`Midpoint`](Self::Midpoint), but at third order as diffusers has it for its SDE (`sde-dpmsolver++`): there a sign was lost, so that a whole
+    /// `h^2 c_2` is missing of the curvature. The solver is of first order then. Whoever follows that library's configuration needs it; nobody else.
+    WithLostSign,
 }
 
 /// DPM-Solver++ (`form` = data) or DPM-Solver (noise), of order 1 to 3.
@@ -46,7 +49,7 @@ pub struct DpmSolver {
     pub form: Form,
     /// How.
     pub correction: Correction,
-    /// 0 for the ODE, 1 for the reverse SDE ("SDE" variants, 2M SDE; data form alone), or between as in k-diffusion.
+    /// 0 for the ODE, 1 for the reverse SDE ("SDE" variants, 2M SDE), or between as in k-diffusion.
     pub eta: f64,
     /// The last steps.
     pub ending: Ending,
@@ -61,11 +64,10 @@ impl DpmSolver {
     /// A plan through `times`, falling from noise to data; `plan.len() + 1` of them.
     ///
     /// # Errors
-    /// An order outside 1 to 3, `eta` outside [0, 1] or above 0 in the noise form; [`Error::NotDenoising`] and
-    /// [`Error::NoiseVanishes`] for times that are no way from noise to data; [`Error::WrongLength`].
+    /// An order outside 1 to 3, `eta` outside [0, 1]; [`Error::NotDenoising`] and [`Error::NoiseVanishes`] for times that are no way from noise to data; [`Error::WrongLength`].
     pub fn plan(&self, process: &(impl Process + ?Sized), times: &[f64], plan: &mut [Step]) -> Result<(), Error> {
         order::check(self.order, 3)?;
-        in_range("eta", self.eta, 0.0, if self.form == Form::Data { 1.0 } else { 0.0 })?;
+        in_range("eta", self.eta, 0.0, 1.0)?;
         let path = Path::with_rows(process, times, plan.len())?;
         let (steps, first) = (path.steps(), path.first_with_signal()?);
         for (k, row) in plan.iter_mut().enumerate() {
@@ -90,7 +92,7 @@ impl Correction {
     pub(crate) fn weights(self, nodes: &[f64], transition: &Transition) -> [f64; MAX_PULLS] {
         let mut moments = transition.moments;
         match (self, nodes) {
-            (Self::Midpoint, &[_, before]) => {
+            (Self::Midpoint | Self::WithLostSign, &[_, before]) => {
                 let slope = 0.5 * moments[0] * transition.h / (nodes[0] - before);
                 let mut weights = [0.0; MAX_PULLS];
                 weights[0] = moments[0] + slope;
@@ -98,6 +100,7 @@ impl Correction {
                 return weights;
             }
             (Self::Midpoint | Self::Heun, &[_, _, _]) => moments[2] *= 0.5,
+            (Self::WithLostSign, &[_, _, _]) => moments[2] = 0.5 * moments[2] - transition.h * transition.h,
             _ => {}
         }
         weights(nodes, &moments[..nodes.len()])

@@ -47,8 +47,8 @@ pub(crate) struct Transition {
 }
 
 impl Transition {
-    /// Between two levels. `eta` (0 to 1, in the data form alone) mixes the reverse SDE in: at 1 it is the whole SDE, whose noise
-    /// is `sigma_t sqrt(1 - e^(-2 h))` (DPM-Solver++, eq. 18).
+    /// Between two levels. `eta` (0 to 1) mixes the reverse SDE in: at 1 it is the whole SDE, whose noise is `sigma_t sqrt(1 - e^(-2 h))` when
+    /// data are extrapolated (DPM-Solver++, eq. 18), and `sigma_t sqrt(e^(2 h) - 1)` for noise (eq. 17).
     ///
     /// # Errors
     /// [`Error::SignalVanishes`] where the form divides by an `alpha` of 0, [`Error::NoiseVanishes`] by a `sigma` of 0.
@@ -70,7 +70,9 @@ impl Transition {
                 }
                 let keep = to.alpha / from.alpha;
                 // sigma_t e^h = keep sigma_s stays finite where sigma_t vanishes.
-                Ok(Self { h, keep, scale: -keep * from.sigma, moments: falling_moments(h), kick: 0.0 })
+                let reach = keep * from.sigma;
+                let kick = if eta > 0.0 { reach * sqrt(-eta * expm1(-2.0 * h)) } else { 0.0 };
+                Ok(Self { h, keep, scale: -(1.0 + eta) * reach, moments: falling_moments(h), kick })
             }
         }
     }

@@ -12,6 +12,7 @@
 //! | [`heun`] | Heun of EDM, with churn | 2 | 2 |
 //! | [`dpm_solver`] | DPM-Solver++ (1, 2M, 3M), its SDE variants, DPM-Solver | 1 to 3 | 1 |
 //! | [`singlestep`] | DPM-Solver++(2S), (3S) and their noise forms | 2, 3 | 2, 3 |
+//! | [`dpm_solver_2`] | DPM-Solver-2 of k-diffusion, and ancestral | 2, with noise 1 (strong) | 2 |
 //! | [`dpm_solver_sde`] | DPM-Solver++ SDE of k-diffusion | 1 (strong) | 2 |
 //! | [`unipc`] | UniPC: predictor and corrector, B1 and B2 | 1 to 3, and one more by the corrector | 1 |
 //! | [`deis`] | DEIS: t-AB, rho-AB, log-rho-AB | 1 to 4 | 1 |
@@ -24,6 +25,7 @@
 
 pub mod deis;
 pub mod dpm_solver;
+pub mod dpm_solver_2;
 pub mod dpm_solver_sde;
 pub mod euler;
 pub mod heun;

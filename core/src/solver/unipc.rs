@@ -38,7 +38,7 @@ impl B {
 /// Each row stands at the predicted state, where the denoiser is asked (the corrected state is never asked about). It goes back
 /// to the corrected state before, corrects with the newest estimate, and predicts the next: three combinations, folded into one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UniPc {
+pub struct UniPc<'a> {
     /// 1 to 3. With the corrector a row combines one estimate more than that.
     pub order: usize,
     /// `B1` or `B2` (`solver_type` bh1, bh2).
@@ -47,14 +47,16 @@ pub struct UniPc {
     pub form: Form,
     /// Whether to correct; without, at order 3, this is DPM-Solver with exact interpolation.
     pub corrector: bool,
+    /// Steps, counted from 0, that are not corrected all the same: early ones under strong guidance (`disable_corrector`).
+    pub uncorrected: &'a [usize],
     /// The last steps.
     pub ending: Ending,
 }
 
-impl UniPc {
+impl UniPc<'_> {
     /// UniPC as practice uses it: `B2`, data prediction, with corrector and falling order at the end.
     pub const fn new(order: usize) -> Self {
-        Self { order, b: B::B2, form: Form::Data, corrector: true, ending: Ending::Falling }
+        Self { order, b: B::B2, form: Form::Data, corrector: true, uncorrected: &[], ending: Ending::Falling }
     }
 
     /// A plan through `times`, falling from noise to data; `plan.len() + 1` of them.
@@ -70,7 +72,7 @@ impl UniPc {
         for (k, row) in plan.iter_mut().enumerate() {
             let (from, to) = (path.level(k)?, path.level(k + 1)?);
             let corrected = match before {
-                Some((state, order)) if self.corrector => {
+                Some((state, order)) if self.corrector && !self.uncorrected.contains(&(k - 1)) => {
                     let levels = Levels::of(&path, k, order + 1)?;
                     self.correct(state, order, &levels)?
                 }

@@ -52,15 +52,6 @@ pub fn with_chain<R>(config: &Value, then: impl FnOnce(&Chain<&[f64]>) -> R) -> 
     then(&chain.unwrap())
 }
 
-/// The chain as the library's schedulers over sigma see it: an `alpha_bar` of 0 at its end is `2^-24`.
-fn with_chain_of_sigmas<R>(config: &Value, then: impl FnOnce(&Chain<&[f64]>) -> R) -> R {
-    with_chain(config, |chain| {
-        let mut table: Vec<f64> = (1..=chain.steps()).map(|i| chain.alpha_bar(i).unwrap()).collect();
-        table.last_mut().into_iter().filter(|last| **last == 0.0).for_each(|last| *last = 2f64.powi(-24));
-        then(&Chain::from_alpha_bar(&table[..]).unwrap())
-    })
-}
-
 pub fn chain_spacing(config: &Value, default: &str) -> ChainSpacing {
     let offset = number(config, "steps_offset").map_or(0, |v| v as u32);
     match text(config, "timestep_spacing", default) {
@@ -182,7 +173,7 @@ fn over_half_log_snr(case: &Value) -> Loop {
     let asked = |key: &str| flag(config, key) == Some(true);
     let shift = number(config, "flow_shift").unwrap_or(1.0);
     let mut run = Loop { start_scale: 1.0, plan: vec![Step::EMPTY; count], ..Loop::default() };
-    with_chain_of_sigmas(config, |chain| {
+    with_chain(config, |chain| {
         let total = chain.steps();
         let mut sigmas: Vec<f64>;
         if asked("use_flow_sigmas") {
@@ -266,7 +257,7 @@ fn solve(name: &str, config: &Value, process: &impl Process, times: &[f64], plan
         "UniPCMultistepScheduler" => {
             let b = if text(config, "solver_type", "bh2") == "bh1" { B::B1 } else { B::B2 };
             let form = if flag(config, "predict_x0") == Some(false) { Form::Noise } else { Form::Data };
-            UniPc { order, b, form, corrector: true, ending: ending(lower.unwrap_or(true)) }.plan(process, times, plan)
+            UniPc { b, form, ending: ending(lower.unwrap_or(true)), ..UniPc::new(order) }.plan(process, times, plan)
         }
         other => panic!("unknown scheduler {other}"),
     }
@@ -279,7 +270,7 @@ fn over_sigma(case: &Value) -> Loop {
     let (config, count, name) = (&case["config"], steps_of(case), case["scheduler"].as_str().unwrap());
     let mut timesteps = vec![0.0; count];
     let mut run = Loop::default();
-    with_chain_of_sigmas(config, |chain| {
+    with_chain(config, |chain| {
         chain_spacing(config, "linspace").fill_between(chain.steps(), &mut timesteps).unwrap();
         let mut sigmas: Vec<f64> = timesteps.iter().map(|&t| sigma_at(chain, t).unwrap()).collect();
         let first = number(config, "sigma_max").unwrap_or(sigmas[0]);

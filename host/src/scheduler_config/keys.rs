@@ -38,24 +38,41 @@ const SIGMAS: &[&str] = &["use_karras_sigmas", "use_exponential_sigmas", "use_be
 const FLOW: &[&str] = &["use_flow_sigmas", "flow_shift"];
 const ORDER: &[&str] = &["solver_order", "solver_type", "lower_order_final"];
 
+const KARRAS_ENDS: &[&str] = &["sigma_min", "sigma_max"];
+const EDM: &[&str] =
+    &["sigma_min", "sigma_max", "sigma_data", "sigma_schedule", "rho", "prediction_type", "final_sigmas_type"];
+
 classes! {
     /// DDIM.
     DDIM: &[CHAIN, THRESHOLDING, SPACING, CLIP, ZERO_SNR, &["set_alpha_to_one"]],
+    /// DDIM, the same.
+    DDIMParallel: &[CHAIN, THRESHOLDING, SPACING, CLIP, ZERO_SNR, &["set_alpha_to_one"]],
     /// DDPM.
     DDPM: &[CHAIN, THRESHOLDING, SPACING, CLIP, ZERO_SNR, &["variance_type"]],
+    /// DDPM, the same.
+    DDPMParallel: &[CHAIN, THRESHOLDING, SPACING, CLIP, ZERO_SNR, &["variance_type"]],
     /// PNDM, without Runge-Kutta steps.
     PNDM: &[CHAIN, SPACING, &["skip_prk_steps", "set_alpha_to_one"]],
+    /// Improved PNDM.
+    IPNDM: &[&["trained_betas"]],
     /// Euler in sigma.
-    EulerDiscrete: &[CHAIN, SPACING, SIGMAS, ZERO_SNR, &["final_sigmas_type", "sigma_min", "sigma_max"]],
+    EulerDiscrete: &[CHAIN, SPACING, SIGMAS, KARRAS_ENDS, ZERO_SNR, &["final_sigmas_type", "interpolation_type", "timestep_type"]],
     /// Ancestral Euler.
     EulerAncestralDiscrete: &[CHAIN, SPACING, ZERO_SNR],
     /// Heun in sigma.
     HeunDiscrete: &[CHAIN, SPACING, SIGMAS, CLIP],
     /// Linear multistep.
     LMSDiscrete: &[CHAIN, SPACING, SIGMAS],
-    /// DPM-Solver++, its SDE of order 1 and 2, DPM-Solver.
+    /// DPM-Solver-2.
+    KDPM2Discrete: &[CHAIN, SPACING, SIGMAS],
+    /// Ancestral DPM-Solver-2.
+    KDPM2AncestralDiscrete: &[CHAIN, SPACING, SIGMAS],
+    /// DPM-Solver++ SDE, of k-diffusion. Its noises are independent here, in the library pieces of one path.
+    DPMSolverSDE: &[CHAIN, SPACING, SIGMAS],
+    /// DPM-Solver++, DPM-Solver, and their SDEs.
     DPMSolverMultistep: &[
-        CHAIN, THRESHOLDING,
+        CHAIN,
+        THRESHOLDING,
         SPACING,
         SIGMAS,
         FLOW,
@@ -65,19 +82,37 @@ classes! {
     ],
     /// Singlestep DPM-Solver++ and DPM-Solver.
     DPMSolverSinglestep: &[
-        CHAIN, THRESHOLDING,
+        CHAIN,
+        THRESHOLDING,
         SIGMAS,
+        FLOW,
         ORDER,
         &["algorithm_type", "final_sigmas_type", "lambda_min_clipped"],
     ],
     /// DEIS.
     DEISMultistep: &[CHAIN, THRESHOLDING, SPACING, SIGMAS, FLOW, ORDER, &["algorithm_type"]],
     /// UniPC.
-    UniPCMultistep: &[CHAIN, THRESHOLDING, SPACING, SIGMAS, FLOW, ORDER, ZERO_SNR, &["predict_x0", "final_sigmas_type", "sigma_min", "sigma_max"]],
+    UniPCMultistep: &[
+        CHAIN,
+        THRESHOLDING,
+        SPACING,
+        SIGMAS,
+        KARRAS_ENDS,
+        FLOW,
+        ORDER,
+        ZERO_SNR,
+        &["predict_x0", "final_sigmas_type", "disable_corrector", "shift_terminal"],
+    ],
     /// Flow matching, Euler.
-    FlowMatchEulerDiscrete: &[&["num_train_timesteps", "shift"], SIGMAS],
+    FlowMatchEulerDiscrete: &[&["num_train_timesteps", "shift", "shift_terminal", "stochastic_sampling"], SIGMAS],
     /// Flow matching, Heun.
     FlowMatchHeunDiscrete: &[&["num_train_timesteps", "shift"]],
+    /// Euler with EDM's preconditioning.
+    EDMEuler: &[EDM],
+    /// DPM-Solver++ with EDM's preconditioning.
+    EDMDPMSolverMultistep: &[EDM, THRESHOLDING, ORDER, &["algorithm_type", "euler_at_final"]],
+    /// DPM-Solver++'s SDE with EDM's preconditioning, told the angle of the noise level.
+    CosineDPMSolverMultistep: &[EDM, ORDER, &["euler_at_final"]],
 }
 
 /// Parameters of what is refused when it is switched on, and so without effect.
@@ -92,12 +127,8 @@ impl SchedulerConfig {
             // DPM-Solver of the library cuts a learnt variance off the network's output; DDPM's key of that name is another matter.
             let cuts_output = key == "variance_type" && self.class.name().starts_with("DPM");
             let known = Class::ALL.iter().any(|&class| heeds(class, key)) && !cuts_output;
-            let usual = matches!(
-                (key, value.as_str()),
-                ("interpolation_type", Some("linear")) | ("timestep_type", Some("discrete"))
-            );
             let off = matches!(value, Value::Null | Value::Bool(false)) || value.as_array().is_some_and(Vec::is_empty);
-            if !(known || usual || off || PARAMETERS.contains(&key)) {
+            if !(known || off || PARAMETERS.contains(&key)) {
                 return Err(self.fail(format!("{key} = {value} asks for what is not done here")));
             }
         }
@@ -136,6 +167,13 @@ impl SchedulerConfig {
 
     pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool, Error> {
         Ok(self.typed(key, "true or false", Value::as_bool)?.unwrap_or(default))
+    }
+
+    /// A list of whole numbers, at least 0; none at all if there is no such key.
+    pub(super) fn counts(&self, key: &str) -> Result<Vec<usize>, Error> {
+        let count = |value: &Value| value.as_u64().and_then(|count| usize::try_from(count).ok());
+        let read = |value: &Value| value.as_array()?.iter().map(count).collect();
+        Ok(self.typed(key, "a list of whole numbers", read)?.unwrap_or_default())
     }
 
     pub(super) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>, Error> {

@@ -3,8 +3,12 @@
 //! A key that asks for something that is not done here is named in an error; a key of another class, or one that is switched off (`null`,
 //! `false`, or the default), is kept and does nothing, as in the library.
 
+mod edm;
+mod flow;
 mod keys;
 mod plan;
+mod sigmas;
+mod solve;
 mod write;
 
 pub use keys::Class;
