@@ -11,6 +11,7 @@ mod sample;
 mod study;
 mod train;
 mod trainer;
+pub mod watch;
 
 use crate::error::Error;
 use clap::error::ErrorKind;
@@ -31,6 +32,7 @@ enum Command {
     Train(train::Arguments),
     Distill(distill::Arguments),
     Sample(sample::Arguments),
+    Watch(watch::Arguments),
     Eval(eval::Arguments),
     Study(study::Arguments),
     Bench(bench::Arguments),
@@ -44,7 +46,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return fail(
-                "a command is needed: inspect, train, distill, sample, eval, study or bench; `cargo xtask help` explains them",
+                "a command is needed: inspect, train, distill, sample, watch, eval, study or bench; `cargo xtask help` explains them",
             );
         }
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Distill(arguments) => distill::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Study(arguments) => study::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -103,6 +106,6 @@ fn positive<N: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<
 
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
-        Self::Argument(format!("standard output: {source}"))
+        Self::Output(source)
     }
 }
