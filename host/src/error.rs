@@ -94,6 +94,9 @@ pub enum Error {
     /// An argument outside its range.
     #[error("{0}")]
     Argument(String),
+    /// A standard output that takes no more.
+    #[error("standard output: {0}")]
+    Output(std::io::Error),
     /// A device that this build or this machine does not have.
     #[error("{0}")]
     Device(String),

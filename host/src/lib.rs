@@ -62,5 +62,6 @@ pub mod study;
 pub mod tensor;
 pub mod text;
 pub mod train;
+pub mod watch;
 
 pub use error::Error;

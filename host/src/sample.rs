@@ -1,5 +1,6 @@
 //! Sampling: a trained network as a denoiser under core's sampler.
 
+pub mod follow;
 pub mod inpaint;
 pub mod invert;
 

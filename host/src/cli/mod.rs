@@ -13,6 +13,7 @@ mod sample;
 mod study;
 mod train;
 mod trainer;
+pub mod watch;
 
 use crate::error::Error;
 use clap::error::ErrorKind;
@@ -33,6 +34,7 @@ enum Command {
     Train(train::Arguments),
     Distill(distill::Arguments),
     Sample(sample::Arguments),
+    Watch(watch::Arguments),
     Eval(eval::Arguments),
     Study(study::Arguments),
     Bench(bench::Arguments),
@@ -47,7 +49,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return fail(
-                "a command is needed: inspect, train, distill, sample, eval, study, bench or devices; `cargo xtask help` explains them",
+                "a command is needed: inspect, train, distill, sample, watch, eval, study, bench or devices; `cargo xtask help` explains them",
             );
         }
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Distill(arguments) => distill::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Study(arguments) => study::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -107,6 +110,6 @@ fn positive<N: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<
 
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
-        Self::Argument(format!("standard output: {source}"))
+        Self::Output(source)
     }
 }

@@ -34,15 +34,25 @@ pub fn draw(points: &[f32]) -> Result<RgbImage, PictureError> {
     if points.is_empty() || !points.len().is_multiple_of(3) {
         return Err(PictureError::Length { shape: vec![points.len() / 3, 3], length: points.len() });
     }
-    let mut picture = RgbImage::from_pixel((VIEWS.len() * SIDE) as u32, SIDE as u32, Rgb(BACKGROUND));
-    for (view, image) in views(points, SIDE).into_iter().enumerate() {
-        for (pixel, &brightness) in image.iter().enumerate().filter(|(_, brightness)| **brightness > -1.0) {
-            let nearness = 0.5 + 0.5 * brightness;
-            let colour = [0, 1, 2].map(|channel| (FAR[channel] + nearness * (NEAR[channel] - FAR[channel])) as u8);
-            picture.put_pixel((view * SIDE + pixel % SIDE) as u32, (pixel / SIDE) as u32, Rgb(colour));
-        }
+    let mut picture = RgbImage::new((VIEWS.len() * SIDE) as u32, SIDE as u32);
+    for (view, image) in coloured_views(points, SIDE).iter().enumerate() {
+        image::imageops::replace(&mut picture, image, (view * SIDE) as i64, 0);
     }
     Ok(picture)
+}
+
+/// The two views as pictures of `side` x `side` pixels: blue what is far, warm what is near.
+pub fn coloured_views(points: &[f32], side: usize) -> [RgbImage; 2] {
+    views(points, side).map(|view| {
+        RgbImage::from_fn(side as u32, side as u32, |x, y| {
+            let brightness = view[y as usize * side + x as usize];
+            if brightness <= -1.0 {
+                return Rgb(BACKGROUND);
+            }
+            let nearness = 0.5 + 0.5 * brightness;
+            Rgb([0, 1, 2].map(|channel| (FAR[channel] + nearness * (NEAR[channel] - FAR[channel])) as u8))
+        })
+    })
 }
 
 /// The two views as grey images `[side, side]`: -1 where nothing is, above it up to 1 the nearer and the freer a point lies.

@@ -6,8 +6,9 @@
 //! | [`sheet`] | images, and vectors as strips | a PNG |
 //! | [`cloud`] | points in space, from two sides | a PNG |
 //! | [`traces`] | windows of a series, as curves | a PNG |
+//! | [`panel`] | as many samples as fit | a picture of a given size |
 //! | [`animation`] | pictures one after the other | an animated PNG |
-//! | [`terminal`] | a few samples side by side | text |
+//! | [`terminal`] | a picture, or a few samples side by side | text |
 //! | [`line_plot`] | curves and points over two axes | a PNG, and CSV |
 //! | [`loss_plot`] | the loss of a training run | a PNG |
 //!
@@ -27,6 +28,7 @@ pub mod cloud;
 mod depiction;
 pub mod line_plot;
 pub mod loss_plot;
+pub mod panel;
 pub mod sheet;
 pub mod terminal;
 pub mod traces;

@@ -86,16 +86,17 @@ enum Kind {
 }
 
 /// How many samples of which size there are and by how much they are enlarged (across, down).
-struct Layout {
+pub(super) struct Layout {
     kind: Kind,
-    count: usize,
-    height: usize,
-    width: usize,
+    pub(super) count: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
     scale: (usize, usize),
 }
 
 impl Layout {
-    fn of(shape: &[usize]) -> Result<Self, PictureError> {
+    /// For a batch of samples of a shape.
+    pub(super) fn of(shape: &[usize]) -> Result<Self, PictureError> {
         let (kind, count, height, width) = match *shape {
             [n, d] => (Kind::Strip, n, 1, d),
             [n, h, w] | [n, 1, h, w] => (Kind::Grey, n, h, w),
@@ -117,7 +118,7 @@ impl Layout {
     }
 
     /// The colour of the pixel of `sample` (`[channel, height, width]`) in row `y` and column `x`.
-    fn colour(&self, sample: &[f32], y: usize, x: usize) -> [u8; 3] {
+    pub(super) fn colour(&self, sample: &[f32], y: usize, x: usize) -> [u8; 3] {
         let plane = self.height * self.width;
         let pixel = y * self.width + x;
         match self.kind {

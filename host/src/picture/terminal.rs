@@ -1,7 +1,9 @@
-//! Samples in a terminal: grey images side by side under their labels.
+//! Pictures as a terminal's characters; samples side by side under their labels.
 
 use std::env;
 use std::io::{self, IsTerminal};
+
+use image::{Rgb, RgbImage};
 
 use super::{NOT_A_NUMBER, brightness};
 
@@ -18,9 +20,9 @@ const RAMP: &[u8; 10] = b" .:-=+*#%@";
 pub enum Style {
     /// Characters from ` ` to `@`, two beside each other per pixel; for files, logs and terminals without colours.
     Ascii,
-    /// Half blocks (one column and half a line per pixel) in the 26 greys of the 256 colours.
+    /// Half blocks (one column and half a line per pixel) in the 256 colours, 26 of which are greys.
     Colours256,
-    /// Half blocks in 256 greys.
+    /// Half blocks in every colour.
     TrueColour,
 }
 
@@ -44,12 +46,40 @@ impl Style {
     }
 
     /// Columns that one pixel takes, so that it looks square.
-    fn columns_per_pixel(self) -> usize {
+    pub fn columns_per_pixel(self) -> usize {
         match self {
             Self::Ascii => 2,
             Self::Colours256 | Self::TrueColour => 1,
         }
     }
+
+    /// Pixels above one another in a line.
+    pub fn pixels_per_line(self) -> usize {
+        match self {
+            Self::Ascii => 1,
+            Self::Colours256 | Self::TrueColour => 2,
+        }
+    }
+}
+
+/// A picture as lines of text, without their ends. In characters, it is the brightness that shows; what is drawn for a pixel that is not a number
+/// is `?` there.
+///
+/// ```
+/// use image::{Rgb, RgbImage};
+/// use tweedie_host::picture::terminal::{Style, lines};
+///
+/// let picture = RgbImage::from_pixel(2, 2, Rgb([255, 0, 0]));
+/// assert_eq!(lines(&picture, Style::Ascii), ["::::", "::::"]);
+/// assert_eq!(lines(&picture, Style::TrueColour), ["\x1b[38;2;255;0;0;48;2;255;0;0m▀▀\x1b[0m"]);
+/// ```
+pub fn lines(picture: &RgbImage, style: Style) -> Vec<String> {
+    let rows: Vec<&[u8]> = picture.as_raw().chunks_exact(3 * picture.width().max(1) as usize).collect();
+    let line = |rows: &[&[u8]]| match style {
+        Style::Ascii => ascii(rows[0]),
+        Style::Colours256 | Style::TrueColour => half_blocks(rows[0], rows.get(1).copied(), style),
+    };
+    rows.chunks(style.pixels_per_line()).map(line).collect()
 }
 
 /// Draws the `count` grey images `images` (`[count, h, w]` in `[-1, 1]`, -1 black) side by side, as many beside each
@@ -80,7 +110,8 @@ pub fn rows(
     let images: Vec<&[f32]> = images.chunks_exact(pixels).take(count).collect();
     let width_columns = width_columns.max(style.columns_per_pixel());
     let block = h.max(w).div_ceil(LONGEST_SIDE).max((w * style.columns_per_pixel()).div_ceil(width_columns));
-    let images: Vec<Image> = images.into_iter().map(|image| Image::shrunk(image, h, w, block)).collect();
+    let images: Vec<Vec<String>> =
+        images.into_iter().map(|image| lines(&shrunk(image, h, w, block), style)).collect();
 
     let labels = &labels[..labels.len().min(images.len())];
     let widest_label = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
@@ -102,16 +133,8 @@ pub fn rows(
                 cell,
             );
         }
-        let lines = match style {
-            Style::Ascii => row[0].height,
-            Style::Colours256 | Style::TrueColour => row[0].height.div_ceil(2),
-        };
-        for line in 0..lines {
-            let parts = row.iter().map(|image| match style {
-                Style::Ascii => image.ascii(line),
-                Style::Colours256 | Style::TrueColour => image.half_blocks(line, style),
-            });
-            push_line(&mut text, parts, |_| image_columns, cell);
+        for line in 0..row[0].len() {
+            push_line(&mut text, row.iter().map(|image| image[line].clone()), |_| image_columns, cell);
         }
     }
     text
@@ -129,74 +152,75 @@ fn push_line(text: &mut String, parts: impl Iterator<Item = String>, columns: im
     text.push('\n');
 }
 
-/// A small grey image, row-major.
-struct Image {
-    height: usize,
-    width: usize,
-    pixels: Vec<f32>,
+/// The means over blocks of `block` x `block` pixels; blocks at the right and lower edge may be smaller.
+fn shrunk(pixels: &[f32], h: usize, w: usize, block: usize) -> RgbImage {
+    RgbImage::from_fn(w.div_ceil(block) as u32, h.div_ceil(block) as u32, |x, y| {
+        let (top, left) = (y as usize * block, x as usize * block);
+        let (bottom, right) = ((top + block).min(h), (left + block).min(w));
+        let sum: f32 = (top..bottom).flat_map(|y| &pixels[y * w + left..y * w + right]).sum();
+        let mean = sum / ((bottom - top) * (right - left)) as f32;
+        Rgb(brightness(mean).map_or(NOT_A_NUMBER, |level| [level; 3]))
+    })
 }
 
-impl Image {
-    /// The means over blocks of `block` x `block` pixels; blocks at the right and lower edge may be smaller.
-    fn shrunk(pixels: &[f32], h: usize, w: usize, block: usize) -> Self {
-        let (height, width) = (h.div_ceil(block), w.div_ceil(block));
-        let mean = |index: usize| {
-            let (top, left) = (index / width * block, index % width * block);
-            let (bottom, right) = ((top + block).min(h), (left + block).min(w));
-            let sum: f32 = (top..bottom).flat_map(|y| &pixels[y * w + left..y * w + right]).sum();
-            sum / ((bottom - top) * (right - left)) as f32
+/// The pixels of a row, three bytes each.
+fn pixels(row: &[u8]) -> impl Iterator<Item = [u8; 3]> {
+    row.as_chunks::<3>().0.iter().copied()
+}
+
+fn ascii(row: &[u8]) -> String {
+    let shade = |pixel: [u8; 3]| {
+        let shade =
+            if pixel == NOT_A_NUMBER { '?' } else { char::from(RAMP[usize::from(luma(pixel)) * RAMP.len() / 256]) };
+        [shade, shade]
+    };
+    pixels(row).flat_map(shade).collect()
+}
+
+/// How bright a colour looks (ITU-R BT.601); of a grey, its level.
+fn luma([red, green, blue]: [u8; 3]) -> u8 {
+    ((299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue)) / 1000) as u8
+}
+
+/// Two rows of pixels, the lower of which may be missing; a colour is named where it changes.
+fn half_blocks(upper: &[u8], lower: Option<&[u8]>, style: Style) -> String {
+    let mut lower = lower.map(pixels);
+    let mut text = String::new();
+    let mut current = String::new();
+    for pixel in pixels(upper) {
+        let foreground = colour(pixel, style);
+        let colours = match lower.as_mut().and_then(Iterator::next) {
+            Some(below) => format!("\x1b[38;{foreground};48;{}m", colour(below, style)),
+            None => format!("\x1b[38;{foreground}m"),
         };
-        Self { height, width, pixels: (0..height * width).map(mean).collect() }
-    }
-
-    fn row(&self, y: usize) -> &[f32] {
-        &self.pixels[y * self.width..(y + 1) * self.width]
-    }
-
-    fn ascii(&self, y: usize) -> String {
-        let shade = |&pixel: &f32| {
-            let shade = brightness(pixel).map_or('?', |level| char::from(RAMP[usize::from(level) * RAMP.len() / 256]));
-            [shade, shade]
-        };
-        self.row(y).iter().flat_map(shade).collect()
-    }
-
-    /// Rows `2 * line` and `2 * line + 1`; a colour is named where it changes.
-    fn half_blocks(&self, line: usize, style: Style) -> String {
-        let upper = self.row(2 * line);
-        let lower = (2 * line + 1 < self.height).then(|| self.row(2 * line + 1));
-        let mut text = String::new();
-        let mut current = String::new();
-        for (x, &pixel) in upper.iter().enumerate() {
-            let foreground = colour(pixel, style);
-            let colours = match lower {
-                Some(row) => format!("\x1b[38;{foreground};48;{}m", colour(row[x], style)),
-                None => format!("\x1b[38;{foreground}m"),
-            };
-            if colours != current {
-                text.push_str(&colours);
-                current = colours;
-            }
-            text.push('▀');
+        if colours != current {
+            text.push_str(&colours);
+            current = colours;
         }
-        text.push_str("\x1b[0m");
-        text
+        text.push('▀');
     }
+    text.push_str("\x1b[0m");
+    text
 }
 
 /// The parameters of the escape sequence for a pixel, after the `38;` or `48;`.
-fn colour(pixel: f32, style: Style) -> String {
-    let [red, green, blue] = brightness(pixel).map_or(NOT_A_NUMBER, |level| [level; 3]);
+fn colour(pixel: [u8; 3], style: Style) -> String {
+    let [red, green, blue] = pixel;
     if style == Style::TrueColour {
         return format!("2;{red};{green};{blue}");
     }
-    // Black and white of the colour cube (16 and 231), 24 greys between them (232 to 255), magenta (201).
-    let Some(level) = brightness(pixel) else { return "5;201".into() };
-    match (u16::from(level) * 25 + 127) / 255 {
-        0 => "5;16".into(),
-        25 => "5;231".into(),
-        grey => format!("5;{}", 231 + grey),
+    if red == green && green == blue {
+        // Black and white of the colour cube (16 and 231), 24 greys between them (232 to 255).
+        return match (u16::from(red) * 25 + 127) / 255 {
+            0 => "5;16".into(),
+            25 => "5;231".into(),
+            grey => format!("5;{}", 231 + grey),
+        };
     }
+    // The cube has six levels of each colour.
+    const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+    let nearest = |level: u8| (0..6).min_by_key(|&index| LEVELS[index].abs_diff(level)).unwrap_or(0);
+    format!("5;{}", 16 + 36 * nearest(red) + 6 * nearest(green) + nearest(blue))
 }
 
 #[cfg(test)]
@@ -261,6 +285,19 @@ mod tests {
         );
         let two = rows(&[1.0; 4], 2, 2, 1, &labels(&["t=1", "t=0"]), 80, Style::Colours256);
         assert_eq!(two, "t=1  t=0\n\x1b[38;5;231;48;5;231m▀\x1b[0m    \x1b[38;5;231;48;5;231m▀\x1b[0m\n");
+    }
+
+    #[test]
+    fn colours_are_the_nearest_that_there_are() {
+        for (pixel, expected) in
+            [([255, 0, 0], "5;196"), ([0, 100, 250], "5;27"), ([120, 80, 160], "5;97"), ([9, 9, 9], "5;232")]
+        {
+            assert_eq!(colour(pixel, Style::Colours256), expected, "{pixel:?}");
+        }
+        let picture = RgbImage::from_fn(2, 3, |x, y| Rgb([[0, 0, 0], [255, 255, 255]][(x + y) as usize % 2]));
+        assert_eq!(lines(&picture, Style::Ascii), ["  @@", "@@  ", "  @@"]);
+        assert_eq!(lines(&picture, Style::Colours256).len(), 2);
+        assert!(lines(&RgbImage::new(0, 0), Style::Ascii).is_empty());
     }
 
     #[test]
