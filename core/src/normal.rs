@@ -59,9 +59,10 @@ pub fn from_bits(bits: u32) -> Normal {
 }
 
 /// Coefficients `c0 ..= c5`, times `2^28`, of `-Phi^-1(p)` on `p` in `2^-(octave + 2) [1 + half/2, 1 + (half + 1)/2)`:
-/// interpolation at Chebyshev nodes, in the position from -1/2 to 1/2. A test compares every piece with the true inverse.
+/// interpolation at Chebyshev nodes, in the position from -1/2 to 1/2. A test compares every piece with the true inverse. Public for kernels that
+/// evaluate them elsewhere, as [`from_bits`] does.
 #[rustfmt::skip]
-const PIECES: [[i32; 6]; 64] = [
+pub const PIECES: [[i32; 6]; 64] = [
     [131204957, -94780038, 8175764, -2909357, 745537, -247523],
     [42227769, -85155656, 2124496, -1498851, 130464, -59720],
     [271117207, -70035380, 9224913, -2414702, 713665, -222418],
