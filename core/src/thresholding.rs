@@ -17,6 +17,13 @@ pub struct Thresholding {
 }
 
 impl Thresholding {
+    /// Where the quantile lies among the sorted magnitudes of a sample of `count` elements: how many are below its lower neighbour, and how far
+    /// it is on the way from there to the next.
+    pub fn place(&self, count: usize) -> (usize, f64) {
+        let at = self.ratio * count.saturating_sub(1) as f64;
+        (floor(at) as usize, at - floor(at))
+    }
+
     /// `x0_hat <- clamp(x0_hat, -s, s) / s` for one sample, `s` being the quantile `ratio` of its magnitudes, within `[1, most]`; the
     /// quantile is interpolated between the two magnitudes nearest to it. `buffer` is as long as the sample.
     ///
@@ -38,9 +45,8 @@ impl Thresholding {
             return Err(Error::WrongLength { what: "thresholding's buffer", need, have });
         }
         buffer.iter_mut().zip(&*x0_hat).for_each(|(magnitude, x)| *magnitude = x.abs());
-        let at = self.ratio * (buffer.len() - 1) as f64;
-        let (below, part) = (floor(at), at - floor(at));
-        let (_, &mut low, above) = buffer.select_nth_unstable_by(below as usize, f64::total_cmp);
+        let (below, part) = self.place(buffer.len());
+        let (_, &mut low, above) = buffer.select_nth_unstable_by(below, f64::total_cmp);
         let next = above.iter().copied().fold(f64::INFINITY, f64::min);
         let quantile = if part > 0.0 { low + part * (next - low) } else { low };
         let threshold = quantile.clamp(1.0, self.most);

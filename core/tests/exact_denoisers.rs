@@ -5,8 +5,8 @@ mod generators;
 use generators::{between, check, close};
 use std::f64::consts::PI;
 use tweedie_core::exact::{
-    AlongPlan, DiagonalMixture, Empirical, Gaussian, LARGEST, LowRankMixture, LowRankTables, LowRankTerms, Mixture,
-    entropy, inverse_temperature, two_point,
+    AlongPlan, CentredTerms, DiagonalMixture, Empirical, Gaussian, LARGEST, LowRankMixture, LowRankTables,
+    LowRankTerms, Mixture, entropy, inverse_temperature, two_point,
 };
 use tweedie_core::noise::NoiseStream;
 use tweedie_core::plan::Step;
@@ -173,7 +173,7 @@ fn the_terms_of_a_low_rank_mixture_are_its_denoiser_and_its_posterior() {
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
 
         let beta = inverse_temperature(level).unwrap();
-        let (mut logs, mut estimates) = (Vec::new(), Vec::new());
+        let (mut plain, mut about_means) = (Vec::new(), Vec::new());
         for k in 0..3 {
             let LowRankTerms { log_constant, mean_gain, floor_gain } = data.terms(k, level);
             let centred: Vec<f64> = x.iter().zip(data.mean(k)).map(|(x, m)| x - level.alpha * m).collect();
@@ -185,18 +185,31 @@ fn the_terms_of_a_low_rank_mixture_are_its_denoiser_and_its_posterior() {
                 energy += 0.5 * gain * c * c;
                 estimate.iter_mut().zip(row).for_each(|(e, u)| *e += gain * c * u);
             }
-            logs.push(log_constant + beta * energy);
-            estimates.push(estimate);
+            plain.push((log_constant + beta * energy, estimate));
+
+            let CentredTerms { log_constant, rest_precision, rest_gain } = data.centred_terms(k, level);
+            let (mut energy, mut rest, mut estimate) = (0.0, centred.clone(), data.mean(k).to_vec());
+            for (row, (precision, gain)) in data.basis(k).zip(data.centred_directions(k, level)) {
+                let c = dot(row, &centred);
+                energy += precision * c * c;
+                rest.iter_mut().zip(row).for_each(|(r, u)| *r -= c * u);
+                estimate.iter_mut().zip(row).for_each(|(e, u)| *e += gain * c * u);
+            }
+            estimate.iter_mut().zip(&rest).for_each(|(e, r)| *e += rest_gain * r);
+            about_means.push((log_constant - 0.5 * (energy + rest_precision * dot(&rest, &rest)), estimate));
         }
-        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let chances: Vec<f64> = logs.iter().map(|log| (log - most).exp()).collect();
-        let total: f64 = chances.iter().sum();
         let mut expected = [0.0; 3];
         data.posterior(&x, level, &mut [0.0; 2], &mut expected).unwrap();
         let x0_hat = denoise(&data, &x, level);
-        let of = |i: usize| (0..3).map(|k| chances[k] / total * estimates[k][i]).sum::<f64>();
-        (0..3).all(|k| close(chances[k] / total, expected[k], 1e-6, 1.0))
-            && (0..D).all(|i| close(of(i), x0_hat[i], 1e-6, 1.0))
+        let agrees = |components: &[(f64, Vec<f64>)]| {
+            let most = components.iter().map(|(log, _)| *log).fold(f64::NEG_INFINITY, f64::max);
+            let chances: Vec<f64> = components.iter().map(|(log, _)| (log - most).exp()).collect();
+            let total: f64 = chances.iter().sum();
+            let of = |i: usize| (0..3).map(|k| chances[k] / total * components[k].1[i]).sum::<f64>();
+            (0..3).all(|k| close(chances[k] / total, expected[k], 1e-6, 1.0))
+                && (0..D).all(|i| close(of(i), x0_hat[i], 1e-6, 1.0))
+        };
+        agrees(&plain) && agrees(&about_means)
     }
     check(500, law as fn(u64, u32) -> bool);
     assert_eq!(inverse_temperature(NoiseLevel::CLEAN), Err(Error::NoiseVanishes));

@@ -14,6 +14,8 @@ pub enum DeviceName {
     Cuda(usize),
     /// The Apple GPU of that number.
     Metal(usize),
+    /// Any GPU by way of wgpu, which draws samples and nothing else.
+    Wgpu,
 }
 
 impl FromStr for DeviceName {
@@ -27,7 +29,9 @@ impl FromStr for DeviceName {
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(number)),
             "metal" => Ok(Self::Metal(number)),
-            _ => Err(format!("{text} is no device; there are cpu, cuda and metal")),
+            "wgpu" if text == name => Ok(Self::Wgpu),
+            "wgpu" => Err(format!("{text}: a GPU of wgpu is chosen by --adapter")),
+            _ => Err(format!("{text} is no device; there are cpu, cuda, metal and wgpu")),
         }
     }
 }
@@ -42,6 +46,12 @@ impl DeviceName {
             Self::Cpu => return Ok(Device::Cpu),
             Self::Cuda(number) => ("cuda", cfg!(feature = "cuda"), Device::new_cuda(number)),
             Self::Metal(number) => ("metal", cfg!(feature = "metal"), Device::new_metal(number)),
+            // Asked for where tensors of candle are needed.
+            Self::Wgpu if cfg!(feature = "wgpu") => {
+                let reason = "--device wgpu draws samples and judges them, and trains nothing; use cpu, cuda or metal";
+                return Err(Error::Device(reason.to_owned()));
+            }
+            Self::Wgpu => ("wgpu", false, Ok(Device::Cpu)),
         };
         if !built {
             return Err(Error::Device(format!(

@@ -43,7 +43,7 @@ pub fn sample(
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
     let prepared = Prepared::new(model, settings)?;
-    prepared.job(model, settings, seed, device).draw_all(classes)
+    prepared.job(model, seed, device).draw_all(classes)
 }
 
 /// The states on the way of the same samples: `[steps + 1][classes.len(), features]`, from noise to the samples, each over the norm of its noise
@@ -59,7 +59,7 @@ pub fn trajectory(
     device: &Device,
 ) -> Result<Vec<Vec<f32>>, Error> {
     let prepared = Prepared::new(model, settings)?;
-    let job = prepared.job(model, settings, seed, device);
+    let job = prepared.job(model, seed, device);
     let parts = job.in_parts(classes, |first, classes| {
         let (state, noise) = job.begin(first, classes)?;
         // A tensor shares its numbers, and each step makes a new one.
@@ -83,28 +83,58 @@ pub fn trajectory(
     Ok(states)
 }
 
-/// A plan with its questions.
-struct Prepared {
-    plan: Vec<Step>,
-    queries: Vec<Query>,
+/// What is asked of a model: a plan with its questions, and what is done to estimates.
+pub(crate) struct Prepared {
+    /// The steps.
+    pub plan: Vec<Step>,
+    /// What the network is asked at each.
+    pub queries: Vec<Query>,
+    /// Guidance and clamping.
+    pub settings: SamplingSettings,
+    /// Dynamic thresholding, if any.
+    pub thresholding: Option<Thresholding>,
 }
 
 impl Prepared {
-    fn new(model: &Model, settings: &SamplingSettings) -> Result<Self, Error> {
+    /// By settings.
+    pub fn new(model: &Model, settings: &SamplingSettings) -> Result<Self, Error> {
         model.accepts(settings)?;
         let process = AnyProcess::new(&model.preset.process)?;
         let plan = plan_for(&model.preset, &process, settings)?;
         let queries = Query::along(&plan, &model.preset, &process)?;
-        Ok(Self { plan, queries })
+        Ok(Self { plan, queries, settings: settings.clone(), thresholding: thresholding(settings) })
     }
 
-    fn job<'a>(&'a self, model: &'a Model, settings: &'a SamplingSettings, seed: u64, device: &'a Device) -> Job<'a> {
+    /// By a scheduler's plan.
+    pub fn scheduled(model: &Model, scheduled: &Scheduled, settings: &SamplingSettings) -> Result<Self, Error> {
+        model.knows_classes()?;
+        if model.description.distilled.is_some() {
+            let reason = "a student was taught steps of its own, and follows no scheduler; sample its teacher";
+            return Err(Error::Argument(reason.to_owned()));
+        }
+        let process = AnyProcess::new(&model.preset.process)?;
+        let flow = matches!(process, AnyProcess::Continuous(Schedule::FlowMatching));
+        if model.preset.training.prediction == PredictionName::Velocity && !(flow && scheduled.is_flow_matching) {
+            let reason = "a model that predicts the velocity follows a scheduler only where both are flow matching";
+            return Err(Error::Argument(reason.to_owned()));
+        }
+        let settings = SamplingSettings { clip: scheduled.clip != Clip::None, ..settings.clone() };
+        let queries = Query::along(&scheduled.plan, &model.preset, &process)?;
+        Ok(Self { plan: scheduled.plan.clone(), queries, settings, thresholding: scheduled.thresholding })
+    }
+
+    /// What is done to each estimate before it is used.
+    pub fn clip(&self) -> Clip {
+        clip(&self.settings)
+    }
+
+    fn job<'a>(&'a self, model: &'a Model, seed: u64, device: &'a Device) -> Job<'a> {
         Job {
             model,
-            settings,
+            settings: &self.settings,
             plan: &self.plan,
             queries: &self.queries,
-            thresholding: thresholding(settings),
+            thresholding: self.thresholding,
             seed,
             device,
         }
@@ -124,22 +154,7 @@ pub fn sample_scheduled(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<f32>, Error> {
-    model.knows_classes()?;
-    if model.description.distilled.is_some() {
-        let reason = "a student was taught steps of its own, and follows no scheduler; sample its teacher";
-        return Err(Error::Argument(reason.to_owned()));
-    }
-    let process = AnyProcess::new(&model.preset.process)?;
-    let flow = matches!(process, AnyProcess::Continuous(Schedule::FlowMatching));
-    if model.preset.training.prediction == PredictionName::Velocity && !(flow && scheduled.is_flow_matching) {
-        let reason = "a model that predicts the velocity follows a scheduler only where both are flow matching";
-        return Err(Error::Argument(reason.to_owned()));
-    }
-    let clip = scheduled.clip != Clip::None;
-    let settings = SamplingSettings { clip, ..settings.clone() };
-    let (plan, thresholding) = (&scheduled.plan, scheduled.thresholding);
-    let queries = Query::along(plan, &model.preset, &process)?;
-    Job { model, settings: &settings, plan, queries: &queries, thresholding, seed, device }.draw_all(classes)
+    Prepared::scheduled(model, scheduled, settings)?.job(model, seed, device).draw_all(classes)
 }
 
 /// The model's `x0_hat` of states at time `t`, as its sampler makes it: guided and clipped as the settings say. States and estimates are
@@ -327,8 +342,12 @@ impl Job<'_> {
     }
 
     fn clip(&self) -> Clip {
-        if self.settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None }
+        clip(self.settings)
     }
+}
+
+fn clip(settings: &SamplingSettings) -> Clip {
+    if settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None }
 }
 
 fn sampler_error(error: SamplerError<candle_core::Error, candle_core::Error, candle_core::Error>) -> Error {

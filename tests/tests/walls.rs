@@ -27,12 +27,18 @@ fn manifests() -> Vec<PathBuf> {
 }
 
 fn metadata(manifest: &Path) -> Metadata {
+    metadata_with(manifest, &[])
+}
+
+/// The same, with features.
+fn metadata_with(manifest: &Path, features: &[&str]) -> Metadata {
     let rustc = process::Command::new("rustc").arg("-vV").output().expect("rustc");
     let host = String::from_utf8(rustc.stdout).expect("UTF-8");
     let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host platform");
     let mut command = MetadataCommand::new();
     // With a platform, cargo asks for no package that it would not build here.
     command.manifest_path(manifest).other_options(["--filter-platform".to_string(), host.to_string()]);
+    command.features(cargo_metadata::CargoOpt::SomeFeatures(features.iter().map(|&name| name.to_owned()).collect()));
     command.exec().expect("cargo metadata")
 }
 
@@ -79,6 +85,24 @@ fn core_and_firmware_and_host_stand_apart() {
     }
     assert!(needs(&metadata, "tweedie-host").contains("tweedie-core"));
     assert!(needs(&metadata, "tweedie-firmware").contains("tweedie-core"));
+}
+
+#[test]
+fn nothing_of_a_gpu_is_compiled_without_its_feature() {
+    let of_gpus = |metadata: &Metadata, package: &str| -> Vec<String> {
+        let families = ["wgpu", "naga", "ash", "cudarc", "candle-kernels", "candle-metal-kernels", "objc2-metal"];
+        let is_of_one = |name: &String| families.iter().any(|family| name == family || name.starts_with("wgpu-"));
+        needs(metadata, package).into_iter().filter(is_of_one).collect()
+    };
+    let plain = metadata(&root().join("Cargo.toml"));
+    for package in plain.workspace_packages() {
+        let found = of_gpus(&plain, &package.name);
+        assert!(found.is_empty(), "{} is built with {found:?} though nobody asked for a GPU", package.name);
+    }
+    // And they would be seen.
+    let with_wgpu = metadata_with(&root().join("Cargo.toml"), &["tweedie-host/wgpu"]);
+    let found = of_gpus(&with_wgpu, "tweedie-host");
+    assert!(found.contains(&"wgpu".to_owned()) && found.contains(&"naga".to_owned()), "{found:?}");
 }
 
 #[test]

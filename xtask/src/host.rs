@@ -37,6 +37,11 @@ impl Program {
             _ => HOST,
         }
     }
+
+    /// Whether a device's feature makes a difference to the program: on artifacts the twin works with integers, on the CPU or by wgpu.
+    fn has(self, feature: &str) -> bool {
+        self == HOST || (self == TWIN && feature == "wgpu")
+    }
 }
 
 /// What samples are drawn of, or an evaluation is of: the one argument that no option takes. Data are files as well, so it has to be told from options' values.
@@ -60,8 +65,11 @@ fn is_artifact(argument: &Path) -> bool {
 /// Builds the program for the command `name` and runs it with `arguments`, in the caller's directory.
 pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
     let program = Program::of(name, arguments);
-    // The twin works on the CPU.
-    let feature = if program == HOST { device_feature(arguments) } else { None };
+    let feature = match name {
+        // It lists what wgpu reaches.
+        "devices" => Some("wgpu"),
+        _ => device_feature(arguments).filter(|feature| program.has(feature)),
+    };
     match build(program, feature) {
         Ok(code @ 1..) => return ExitCode::from(code),
         Ok(0) => {}
@@ -92,7 +100,7 @@ fn device_feature(arguments: &[OsString]) -> Option<&'static str> {
     let device = separate.or(joined)?;
     // `cuda:1` names the second GPU.
     let family = device.split(':').next()?;
-    ["cuda", "metal"].into_iter().find(|feature| *feature == family)
+    ["cuda", "metal", "wgpu"].into_iter().find(|feature| *feature == family)
 }
 
 /// Builds a program with cargo's progress in sight; returns cargo's exit status.
@@ -112,6 +120,9 @@ fn build(program: Program, feature: Option<&str>) -> io::Result<u8> {
     }
     if let Some(feature) = feature {
         command.arg("--features").arg(format!("{}/{feature}", HOST.package));
+        if TWIN.has(feature) {
+            command.arg("--features").arg(format!("{}/{feature}", TWIN.package));
+        }
     }
     if io::stderr().is_terminal() {
         let columns = std::env::var("COLUMNS").unwrap_or("80".into());
@@ -203,6 +214,7 @@ mod tests {
         assert_eq!(feature("digits --device cuda --steps 3"), Some("cuda"));
         assert_eq!(feature("--device=metal"), Some("metal"));
         assert_eq!(feature("--device cuda:1"), Some("cuda"));
+        assert_eq!(feature("runs/digits --adapter nvidia --device wgpu"), Some("wgpu"));
         assert_eq!(feature("--device cpu"), None);
         assert_eq!(feature("--device"), None);
         assert_eq!(feature("--out cuda"), None);

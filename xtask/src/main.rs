@@ -27,6 +27,7 @@ const COMMANDS: &[Command] = &[
     Command::new("flash", "put an artifact on a real microcontroller and watch it draw", Run::Host),
     Command::new("study", "draw the theory: figures made with exact denoisers", Run::Host),
     Command::new("bench", "measure the speed of training, beside PyTorch if it is there", Run::Host),
+    Command::new("devices", "list what this machine can compute on: processor and GPUs", Run::Host),
     Command::new("test", "run every check and test, or those that match a filter", Run::Here(test::main)),
     Command::new("setup", "install what is missing: Rust targets and QEMU", Run::Here(setup::main)),
 ];

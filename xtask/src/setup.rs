@@ -10,8 +10,9 @@ use crate::cli::{UsageError, is_help};
 use crate::machines::MACHINES;
 
 const HELP: &str = "\
-Install what is missing: the Rust components and targets of rust-toolchain.toml, and QEMU for the
-emulated microcontrollers. `train` and `sample` need none of it; `test` calls it by itself.
+Install what is missing: the Rust components and targets of rust-toolchain.toml, QEMU for the emulated
+microcontrollers, and on Linux a Vulkan driver in software for --device wgpu where there is no other. `train`
+and `sample` need none of it; `test` calls it by itself, but for the driver.
 
 Usage: cargo xtask setup [--check]
 
@@ -31,6 +32,7 @@ enum Missing {
     Component(String),
     Target(String),
     Qemu,
+    Vulkan,
 }
 
 impl fmt::Display for Missing {
@@ -39,6 +41,7 @@ impl fmt::Display for Missing {
             Self::Component(name) => write!(f, "the Rust component {name}"),
             Self::Target(name) => write!(f, "the Rust target {name}"),
             Self::Qemu => write!(f, "{QEMU}"),
+            Self::Vulkan => write!(f, "a Vulkan driver, which --device wgpu and its tests alone need"),
         }
     }
 }
@@ -46,7 +49,7 @@ impl fmt::Display for Missing {
 /// The command.
 pub fn main(arguments: &[OsString]) -> Result<ExitCode, UsageError> {
     match arguments {
-        [] => Ok(match install_missing() {
+        [] => Ok(match install_missing().and_then(|()| install_vulkan()) {
             Ok(()) => {
                 println!("everything is installed.");
                 ExitCode::SUCCESS
@@ -61,7 +64,8 @@ pub fn main(arguments: &[OsString]) -> Result<ExitCode, UsageError> {
             Ok(ExitCode::SUCCESS)
         }
         [only] if only == "--check" => {
-            let missing = missing();
+            let mut missing = missing();
+            missing.extend((!has_vulkan()).then_some(Missing::Vulkan));
             for what in &missing {
                 println!("missing: {what}");
             }
@@ -84,7 +88,9 @@ pub fn install_missing() -> Result<(), String> {
         match &what {
             Missing::Component(name) => rustup(&["component", "add", name])?,
             Missing::Target(name) => rustup(&["target", "add", name])?,
-            Missing::Qemu => install_qemu()?,
+            Missing::Qemu => install(QEMU, |installer| Some(installer.qemu))?,
+            // It is asked for by `setup` alone.
+            Missing::Vulkan => {}
         }
     }
     match missing().first() {
@@ -145,50 +151,97 @@ fn rustup(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// A package manager, the commands that install QEMU with it, and whether they need root.
+/// Installs a Vulkan driver in software where there is none.
+fn install_vulkan() -> Result<(), String> {
+    if has_vulkan() {
+        return Ok(());
+    }
+    eprintln!("installing {}", Missing::Vulkan);
+    install("a Vulkan driver", |installer| installer.vulkan)
+}
+
+/// Whether there is a Vulkan driver, or something in its place: elsewhere than on Linux it comes with the system.
+fn has_vulkan() -> bool {
+    let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().filter_map(std::env::var_os);
+    let named = named.flat_map(|files| std::env::split_paths(&files).collect::<Vec<_>>()).any(|file| file.exists());
+    let folders = ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
+    let holds_any = |folder: &&str| std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some());
+    !cfg!(target_os = "linux") || named || folders.iter().any(holds_any)
+}
+
+/// A package manager: what comes before an installation, what installs, the packages, and whether it needs root.
 struct Installer {
     program: &'static str,
-    commands: &'static [&'static [&'static str]],
+    before: Option<&'static str>,
+    install: &'static [&'static str],
+    qemu: &'static str,
+    vulkan: Option<&'static str>,
     needs_root: bool,
 }
 
 const INSTALLERS: &[Installer] = &[
     Installer {
         program: "apt-get",
-        commands: &[&["update"], &["install", "-y", "--no-install-recommends", QEMU]],
+        before: Some("update"),
+        install: &["install", "-y", "--no-install-recommends"],
+        qemu: QEMU,
+        vulkan: Some("mesa-vulkan-drivers"),
         needs_root: true,
     },
-    Installer { program: "dnf", commands: &[&["install", "-y", QEMU]], needs_root: true },
-    Installer { program: "pacman", commands: &[&["-S", "--needed", "--noconfirm", QEMU]], needs_root: true },
-    Installer { program: "brew", commands: &[&["install", "qemu"]], needs_root: false },
+    Installer {
+        program: "dnf",
+        before: None,
+        install: &["install", "-y"],
+        qemu: QEMU,
+        vulkan: Some("mesa-vulkan-drivers"),
+        needs_root: true,
+    },
+    Installer {
+        program: "pacman",
+        before: None,
+        install: &["-S", "--needed", "--noconfirm"],
+        qemu: QEMU,
+        vulkan: Some("vulkan-swrast"),
+        needs_root: true,
+    },
+    Installer { program: "brew", before: None, install: &["install"], qemu: "qemu", vulkan: None, needs_root: false },
     Installer {
         program: "winget",
-        commands: &[&["install", "--exact", "--id", "SoftwareFreedomConservancy.QEMU"]],
+        before: None,
+        install: &["install", "--exact", "--id"],
+        qemu: "SoftwareFreedomConservancy.QEMU",
+        vulkan: None,
         needs_root: false,
     },
 ];
 
-fn install_qemu() -> Result<(), String> {
-    let installer = INSTALLERS.iter().find(|installer| find_on_path(installer.program).is_some()).ok_or_else(|| {
-        format!("{QEMU} is missing and no known package manager was found: install QEMU for Arm by hand.")
-    })?;
+/// Installs the package that the system's package manager has for `what`.
+fn install(what: &str, package: impl Fn(&Installer) -> Option<&'static str>) -> Result<(), String> {
+    let known = |installer: &&Installer| package(installer).is_some() && find_on_path(installer.program).is_some();
+    let found = INSTALLERS.iter().find(known).and_then(|installer| Some((installer, package(installer)?)));
+    let Some((installer, package)) = found else {
+        return Err(format!("{what} is missing and no known package manager was found: install it by hand."));
+    };
     let elevate = installer.needs_root && !is_root();
+    let line = format!("{} {} {package}", installer.program, installer.install.join(" "));
     if elevate && find_on_path("sudo").is_none() {
-        let last = installer.commands.last().map(|command| command.join(" ")).unwrap_or_default();
-        return Err(format!("{QEMU} is missing: as root, run `{} {last}`.", installer.program));
+        return Err(format!("{what} is missing: as root, run `{line}`."));
     }
-    for arguments in installer.commands {
+    let run = |arguments: &[&str]| {
         let mut command = Command::new(if elevate { "sudo" } else { installer.program });
         if elevate {
             command.arg(installer.program);
         }
-        let succeeded = command.args(*arguments).status().is_ok_and(|status| status.success());
-        // A stale package list may still do; a failed installation may not.
-        if !succeeded && *arguments != ["update"] {
-            return Err(format!("`{} {}` failed: install {QEMU} by hand.", installer.program, arguments.join(" ")));
-        }
+        command.args(arguments).status().is_ok_and(|status| status.success())
+    };
+    // A stale package list may still do; a failed installation may not.
+    if let Some(before) = installer.before {
+        run(&[before]);
     }
-    Ok(())
+    match run(&[installer.install, &[package]].concat()) {
+        true => Ok(()),
+        false => Err(format!("`{line}` failed: install {what} by hand.")),
+    }
 }
 
 fn is_root() -> bool {

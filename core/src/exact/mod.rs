@@ -14,9 +14,11 @@
 //!
 //! The last three are [`Mixture`]s; [`AlongPlan`] makes any of them a [`Denoiser`](crate::Denoiser) under the sampler, and
 //! [`entropy`] estimates the entropy of `x_t`; [`IncreasingMap`] says what a sampler makes of a distribution on a line. [`LowRankTerms`] are a
-//! low-rank mixture at one noise level as coefficients of plain products, for fixed point and for gradients.
+//! low-rank mixture at one noise level as coefficients of plain products, for fixed point and for gradients; [`CentredTerms`] are the same about
+//! each mean, for single precision.
 
 mod along_plan;
+mod centred_terms;
 mod diagonal;
 mod empirical;
 mod entropy;
@@ -30,6 +32,7 @@ mod quantile_flow;
 mod two_point;
 
 pub use along_plan::AlongPlan;
+pub use centred_terms::CentredTerms;
 pub use diagonal::DiagonalMixture;
 pub use empirical::Empirical;
 pub use entropy::entropy;

@@ -1,7 +1,9 @@
 //! The command line of the host program; people reach it as `cargo xtask`.
 
 mod bench;
+mod devices;
 mod distill;
+pub mod drawer;
 pub mod eval;
 mod fit;
 mod given;
@@ -34,6 +36,7 @@ enum Command {
     Eval(eval::Arguments),
     Study(study::Arguments),
     Bench(bench::Arguments),
+    Devices(devices::Arguments),
 }
 
 /// Parses the arguments, runs the command, and says in one sentence what went wrong.
@@ -44,7 +47,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return fail(
-                "a command is needed: inspect, train, distill, sample, eval, study or bench; `cargo xtask help` explains them",
+                "a command is needed: inspect, train, distill, sample, eval, study, bench or devices; `cargo xtask help` explains them",
             );
         }
         Err(error) if error.use_stderr() => return fail(&usage_sentence(&error)),
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Study(arguments) => study::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

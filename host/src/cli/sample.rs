@@ -1,5 +1,6 @@
 //! `cargo xtask sample`.
 
+use super::drawer::{Drawer, GpuOptions};
 use super::{given, positive, preview};
 use crate::atomic_file;
 use crate::checkpoint::Model;
@@ -9,9 +10,9 @@ use crate::error::Error;
 use crate::npy;
 use crate::picture::{Depiction, animation};
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
+use crate::sample::classes_in_turn;
 use crate::sample::inpaint::{Given, inpaint};
 use crate::sample::invert::invert;
-use crate::sample::{classes_in_turn, sample, sample_scheduled, trajectory};
 use crate::say::counted;
 use crate::scheduler_config::SchedulerConfig;
 use clap::Args;
@@ -83,9 +84,11 @@ pub struct Arguments {
     /// Seed of the noise
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// cpu, cuda or metal
+    /// cpu, cuda, metal or wgpu
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
+    #[command(flatten)]
+    gpu: GpuOptions,
     /// Where to leave the files [default: RUN/samples]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -115,8 +118,8 @@ const MOST: u64 = 10_000_000;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let device = arguments.device.open()?;
-    let model = arguments.asked.load(&arguments.run, &device)?;
+    let drawer = Drawer::open(arguments.device, &arguments.gpu)?;
+    let model = arguments.asked.load(&arguments.run, &drawer.model_device())?;
     let depiction = Depiction::of(&model.description.shape);
     let given = match &arguments.invert {
         Some(file) => Some(given::samples(file, &model)?),
@@ -130,22 +133,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let begun = Instant::now();
     let (mut states, mut inverted) = (Vec::new(), None);
     let samples = if let Some((data, _)) = &given {
-        let found = invert(&model, &settings, data, &classes, &device)?;
+        let found = invert(&model, &settings, data, &classes, drawer.candle("--invert")?)?;
         let samples = found.reconstruction.clone();
         inverted = Some((found.error(data), found.noise));
         samples
     } else if let (Some(file), Some(mask)) = (&arguments.inpaint, &arguments.mask) {
         let (data, mask) = (given::samples(file, &model)?.0, given::mask(mask, &model)?);
         let given = Given { data: &data, mask: &mask, repeats: arguments.repeats as usize };
-        inpaint(&model, &settings, &given, &classes, arguments.seed, &device)?
+        inpaint(&model, &settings, &given, &classes, arguments.seed, drawer.candle("--inpaint")?)?
     } else if let Some(path) = &arguments.scheduler {
         let scheduled = SchedulerConfig::read(path)?.schedule(settings.steps)?;
-        sample_scheduled(&model, &scheduled, &settings, &classes, arguments.seed, &device)?
+        drawer.sample_scheduled(&model, &scheduled, &settings, &classes, arguments.seed)?
     } else if arguments.animate.is_some() {
-        states = trajectory(&model, &settings, &classes, arguments.seed, &device)?;
+        states = drawer.trajectory(&model, &settings, &classes, arguments.seed)?;
         states.last().cloned().unwrap_or_default()
     } else {
-        sample(&model, &settings, &classes, arguments.seed, &device)?
+        drawer.sample(&model, &settings, &classes, arguments.seed)?
     };
     let seconds = begun.elapsed().as_secs_f64();
 

@@ -84,8 +84,11 @@ pub(super) fn choose(asked: Option<&str>) -> Result<(Adapter, Listed), GpuError>
     Ok((adapter, listed))
 }
 
-/// The number of the adapter that is asked for.
-fn pick(all: &[Listed], asked: Option<&str>) -> Result<usize, GpuError> {
+/// The number of the adapter that is asked for, by its number or a part of its name; without, the first.
+///
+/// # Errors
+/// None or several of that name.
+pub fn pick(all: &[Listed], asked: Option<&str>) -> Result<usize, GpuError> {
     let Some(asked) = asked else { return Ok(0) };
     let phrases = |of: &mut dyn Iterator<Item = &Listed>| of.map(Listed::phrase).collect::<Vec<_>>().join(", ");
     if let Ok(number) = asked.parse::<usize>()
@@ -132,7 +135,8 @@ fn fit(adapter: &Adapter, listed: &Listed) -> Result<(), GpuError> {
     Ok(())
 }
 
-fn none() -> GpuError {
+/// That there is no adapter, and what to do about it.
+pub fn none() -> GpuError {
     let asked = descriptor().backends & Instance::enabled_backend_features();
     let names: Vec<String> = asked
         .iter_names()
@@ -184,47 +188,4 @@ fn available() -> Vec<Adapter> {
         (kind, info.backend == wgpu::Backend::Gl)
     });
     adapters
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn called(names: &[&str]) -> Vec<Listed> {
-        let listed = |(number, name): (usize, &&str)| Listed {
-            number,
-            name: (*name).to_owned(),
-            backend: "Vulkan".to_owned(),
-            kind: "discrete",
-            driver: String::new(),
-            largest_buffer: 1 << 27,
-            largest_workgroup: 256,
-            workgroup_memory: 16_384,
-            storage_buffers: 8,
-        };
-        names.iter().enumerate().map(listed).collect()
-    }
-
-    #[test]
-    fn an_adapter_is_chosen_by_number_or_by_a_part_of_its_name() {
-        let all = called(&["Card 3070", "Card 3080", "llvmpipe (LLVM)"]);
-        assert_eq!(pick(&all, None), Ok(0));
-        assert_eq!(pick(&all, Some("1")), Ok(1));
-        assert_eq!(pick(&all, Some("3080")), Ok(1));
-        assert_eq!(pick(&all, Some("LLVMpipe")), Ok(2));
-        let sentence = |asked: &str| pick(&all, Some(asked)).unwrap_err().to_string();
-        assert_eq!(
-            sentence("card"),
-            "several adapters are called `card`: choose one by its number, of 0: Card 3070 (Vulkan), 1: Card 3080 (Vulkan)"
-        );
-        assert!(sentence("7").starts_with("no adapter is called `7`; there are 0: Card 3070"), "{}", sentence("7"));
-        assert!(pick(&all, Some("")).is_err());
-    }
-
-    #[test]
-    fn one_device_by_two_interfaces_is_no_question() {
-        let mut all = called(&["Card", "Card"]);
-        all[1].backend = "Gl".to_owned();
-        assert_eq!(pick(&all, Some("card")), Ok(0));
-    }
 }

@@ -10,6 +10,7 @@ use super::poll;
 use bytemuck::Pod;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use wgpu::{BufferUsages, ErrorFilter};
 
@@ -33,12 +34,18 @@ pub enum Access {
 pub struct Storage {
     buffer: wgpu::Buffer,
     words: usize,
+    id: u64,
 }
 
 impl Storage {
     /// The number of words.
     pub fn words(&self) -> usize {
         self.words
+    }
+
+    /// A number of its own, which clones share.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// wgpu's own handle.
@@ -65,16 +72,21 @@ pub struct Call {
 }
 
 impl Call {
-    /// Bytes that the call moves if it reads each binding once, and writes those once that it may write and does not read.
-    /// `also_read` are the writable bindings that it reads as well.
-    pub fn bytes(&self, also_read: &[usize]) -> u64 {
-        let passes = |at: usize, access: Access| match access {
-            Access::ReadWrite if also_read.contains(&at) => 2,
-            _ => 1,
-        };
-        let words = self.words.iter().zip(self.kernel.access.iter()).enumerate();
-        words.map(|(at, (&words, &access))| 4 * words as u64 * passes(at, access)).sum()
+    /// Bytes that the call moves where it reads each binding once, and writes once each that it may write.
+    pub fn bytes(&self) -> u64 {
+        let passes = |access: &Access| if *access == Access::ReadWrite { 2 } else { 1 };
+        self.words.iter().zip(self.kernel.access.iter()).map(|(&words, access)| 4 * words as u64 * passes(access)).sum()
     }
+}
+
+/// A call's parameters: whole numbers, or the bits of `f32`.
+pub type Parameters = [u32; PARAMETER_BYTES / 4];
+
+/// Parameters from the first few of them.
+pub fn parameters(first: &[u32]) -> Parameters {
+    let mut all = [0; PARAMETER_BYTES / 4];
+    all.iter_mut().zip(first).for_each(|(place, &value)| *place = value);
+    all
 }
 
 /// What waits to be submitted.
@@ -88,6 +100,7 @@ struct Stream {
     pending: Vec<Pending>,
     parameters: Vec<u8>,
     submissions: u64,
+    moved: u64,
 }
 
 /// A device that is open.
@@ -185,9 +198,19 @@ impl Gpu {
         (self.listed.largest_buffer / 4).min(u64::from(u32::MAX) / 4) as usize
     }
 
+    /// Gives the device back; whatever is asked of it from then on is answered as of a device that was lost.
+    pub fn close(&self) {
+        self.device.destroy();
+    }
+
     /// How many submissions there have been.
     pub fn submissions(&self) -> u64 {
         lock(&self.stream).submissions
+    }
+
+    /// Bytes that all calls so far have moved, counted from their bindings ([`Call::bytes`]), and their parameters.
+    pub fn moved(&self) -> u64 {
+        lock(&self.stream).moved
     }
 
     /// The first failure of what has been submitted, if any.
@@ -219,15 +242,16 @@ impl Gpu {
     }
 
     fn allocate(&self, label: &str, words: usize, usage: BufferUsages) -> Result<Storage, GpuError> {
-        // Bindings may not be empty.
-        let bytes = 4 * words.max(1) as u64;
+        // Bindings may not be empty, and kernels take four numbers at a time.
+        let bytes = 4 * words.max(1).next_multiple_of(4) as u64;
         if words > self.most_words() {
             let (adapter, most) = (self.listed.name.clone(), 4 * self.most_words() as u64);
             return Err(GpuError::BufferTooLarge { what: label.to_owned(), bytes, most, adapter });
         }
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
         let buffer = self.scoped(label, bytes, |device| device.create_buffer(&descriptor))?;
-        Ok(Storage { buffer, words })
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Ok(Storage { buffer, words, id: NEXT.fetch_add(1, Ordering::Relaxed) })
     }
 
     /// A buffer with these numbers.
@@ -403,6 +427,7 @@ impl Gpu {
         if stream.parameters.len() == CALLS * PARAMETER_BYTES {
             self.submit(&mut stream);
         }
+        stream.moved += call.bytes() + bytes.len() as u64;
         let slot = stream.parameters.len();
         stream.parameters.extend_from_slice(bytes);
         stream.parameters.resize(slot + PARAMETER_BYTES, 0);
@@ -461,20 +486,4 @@ impl Gpu {
 fn spread(count: usize, most: u32) -> [u32; 3] {
     let rows = count.div_ceil(most.max(1) as usize).max(1);
     [count.div_ceil(rows) as u32, rows as u32, 1]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn workgroups_are_spread_over_two_dimensions() {
-        assert_eq!(spread(0, 65_535), [0, 1, 1]);
-        assert_eq!(spread(65_535, 65_535), [65_535, 1, 1]);
-        assert_eq!(spread(65_536, 65_535), [32_768, 2, 1]);
-        for count in [1, 7, 65_537, 1_000_003, 50_000_000] {
-            let [x, y, _] = spread(count, 65_535);
-            assert!(x <= 65_535 && y <= 65_535 && (x as usize * y as usize) >= count, "{count}: {x} {y}");
-        }
-    }
 }

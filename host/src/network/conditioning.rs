@@ -7,6 +7,10 @@
 
 use super::condition::TABLE;
 use super::{ANGLE_FEATURES, Inputs, Weights};
+#[cfg(feature = "wgpu")]
+use crate::error::Error;
+#[cfg(feature = "wgpu")]
+use crate::gpu::recorder::{Bias, Recorder};
 use crate::operators::{Activation, linear};
 use candle_core::{Result, Tensor};
 
@@ -39,15 +43,28 @@ impl Conditioning {
         list.push((format!("{layer}.{TABLE}.weight"), vec![self.classes + 1, channels]));
     }
 
-    /// `e` for every row, `[batch, width]`.
-    pub fn embedding(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
-        linear(&inputs.angle, weights.get("angle.weight")?, weights.get("angle.bias")?, Activation::Silu)
+    /// `e` for every row of [`angle_features`](super::angle_features), `[batch, width]`.
+    pub fn embedding(&self, weights: &dyn Weights, angles: &Tensor) -> Result<Tensor> {
+        linear(angles, weights.get("angle.weight")?, weights.get("angle.bias")?, Activation::Silu)
     }
 
     /// A layer's bias for every row, `[batch, channels]`.
     pub fn bias(&self, weights: &dyn Weights, layer: &str, embedding: &Tensor, inputs: &Inputs) -> Result<Tensor> {
-        let get = |part: &str| weights.get(&format!("{layer}.{part}"));
         let of_condition = inputs.condition.embed(weights.get(&format!("{layer}.{TABLE}.weight"))?)?;
-        linear(embedding, get("angle.weight")?, get("angle.bias")?, Activation::None)? + of_condition
+        self.bias_of_level(weights, layer, embedding)? + of_condition
+    }
+
+    /// The part of a layer's bias that is of the noise level.
+    fn bias_of_level(&self, weights: &dyn Weights, layer: &str, embedding: &Tensor) -> Result<Tensor> {
+        let get = |part: &str| weights.get(&format!("{layer}.angle.{part}"));
+        linear(embedding, get("weight")?, get("bias")?, Activation::None)
+    }
+
+    /// The same bias on a GPU, for every step and class.
+    #[cfg(feature = "wgpu")]
+    pub fn record(&self, recorder: &mut Recorder<'_, '_>, layer: &str) -> std::result::Result<Bias, Error> {
+        recorder.told(layer, &format!("{layer}.{TABLE}.weight"), |weights, angles| {
+            self.bias_of_level(weights, layer, &self.embedding(weights, angles)?)
+        })
     }
 }

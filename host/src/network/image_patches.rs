@@ -1,6 +1,8 @@
 //! Samples as images of patches, and back: a square of pixels becomes one pixel of many channels.
 
 use crate::error::Error;
+#[cfg(feature = "wgpu")]
+use crate::gpu::recorder::{Recorder, Value};
 use crate::operators::rearrange;
 use candle_core::{Result, Tensor};
 use std::sync::Arc;
@@ -79,6 +81,22 @@ impl ImagePatches {
     /// Patches of another size.
     pub fn assemble(&self, patches: &Tensor) -> Result<Tensor> {
         rearrange(&patches.reshape(((), self.to_sample.len()))?, &self.to_sample)
+    }
+
+    /// [`cut`](Self::cut) on a GPU: the states over their norm.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn record_cut(&self, recorder: &mut Recorder<'_, '_>) -> std::result::Result<Value, Error> {
+        Ok(recorder.input(self.to_patches.len(), Some(&self.to_patches))?.in_pixels(self.count()))
+    }
+
+    /// [`assemble`](Self::assemble) on a GPU: the prediction.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn record_assemble(
+        &self,
+        recorder: &mut Recorder<'_, '_>,
+        patches: &Value,
+    ) -> std::result::Result<(), Error> {
+        recorder.output(patches, Some(&self.to_sample))
     }
 }
 

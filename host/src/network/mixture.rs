@@ -1,8 +1,14 @@
 //! A mixture of low-rank Gaussians as a network: its prediction, `x0`, is core's closed form.
 
 use super::{ANGLE_FEATURES, Inputs, Network, Parameters, Weights, angle_of};
+#[cfg(feature = "wgpu")]
+use crate::error::Error;
+#[cfg(feature = "wgpu")]
+use crate::gpu::recorder::Recorder;
 use crate::mixture::Tables;
 use candle_core::{Device, Result, Tensor};
+#[cfg(feature = "wgpu")]
+use tweedie_core::exact::CentredTerms;
 use tweedie_core::exact::{LowRankMixture, Mixture as _};
 use tweedie_core::schedule::{Process, Schedule};
 
@@ -84,5 +90,28 @@ impl Network for Mixture {
             output.extend(x0_hat.iter().map(|&x| x as f32));
         }
         Tensor::from_vec(output, inputs.state.shape(), inputs.state.device())
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn record(&self, recorder: &mut Recorder<'_, '_>) -> std::result::Result<(), Error> {
+        let tables = tables(recorder.weights())?;
+        // A class's components compare as they do among all: their priors have a factor in common.
+        let mixture = tables.mixture(0..tables.components())?;
+        let (mut terms, mut alphas) = (Vec::new(), Vec::new());
+        for query in recorder.queries() {
+            let angle = query.angles.first().copied().unwrap_or(0.0);
+            let level = Schedule::Trigonometric.level(angle.clamp(0.0, 1.0))?;
+            alphas.push(level.alpha as f32);
+            for k in 0..tables.components() {
+                let CentredTerms { log_constant, rest_precision, rest_gain } = mixture.centred_terms(k, level);
+                let directions: Vec<(f64, f64)> = mixture.centred_directions(k, level).collect();
+                terms.extend([log_constant, rest_precision, rest_gain].map(|term| term as f32));
+                terms.extend(directions.iter().map(|(precision, _)| *precision as f32));
+                terms.extend(directions.iter().map(|(_, gain)| *gain as f32));
+            }
+        }
+        let x = recorder.input(self.features, None)?;
+        let estimate = recorder.mixture(&x, [tables.components(), self.rank], terms, alphas)?;
+        recorder.output(&estimate, None)
     }
 }

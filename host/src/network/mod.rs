@@ -23,7 +23,8 @@ pub use transformer::Transformer;
 pub use unet::UNet;
 
 use crate::error::Error;
-
+#[cfg(feature = "wgpu")]
+use crate::gpu::recorder::Recorder;
 use crate::preset::{NetworkKind, NetworkSettings};
 use candle_core::{Device, Result, Tensor};
 use parameters::FrozenWeights;
@@ -111,6 +112,15 @@ pub trait Network: Send + Sync {
 
     /// The prediction, f32, `[batch, features]`.
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor>;
+
+    /// The layers of [`forward`](Self::forward) as calls on a GPU.
+    ///
+    /// # Errors
+    /// A weight that is not there; a network that does not run there.
+    #[cfg(feature = "wgpu")]
+    fn record(&self, _recorder: &mut Recorder<'_, '_>) -> std::result::Result<(), Error> {
+        Err(Error::Device("this network does not run by --device wgpu; use --device cpu".to_owned()))
+    }
 
     /// What a model's file keeps of weights that training has moved.
     ///

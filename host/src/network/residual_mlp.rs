@@ -7,6 +7,10 @@
 //! ```
 
 use super::{ANGLE_FEATURES, Inputs, Network, Parameters, Weights, condition};
+#[cfg(feature = "wgpu")]
+use crate::error::Error;
+#[cfg(feature = "wgpu")]
+use crate::gpu::recorder::{Product, Recorder};
 use crate::operators::{Activation, layer_norm, linear};
 use candle_core::{Device, Result, Tensor};
 
@@ -65,5 +69,33 @@ impl Network for ResidualMlp {
             h = (h + layer(&name("second"), &first, Activation::None)?)?;
         }
         layer("output", &h, Activation::None)
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn record(&self, recorder: &mut Recorder<'_, '_>) -> std::result::Result<(), Error> {
+        let x = recorder.input(self.features, None)?;
+        // All that is added to the products of the state depends on step and class alone.
+        let bias = recorder.told("input", condition::TABLE, |weights, angles| {
+            let angle = linear(angles, weights.get("angle.weight")?, weights.get("angle.bias")?, Activation::Silu)?;
+            angle.broadcast_add(weights.get("input.bias")?)
+        })?;
+        let layer = Product {
+            weight: "input.weight",
+            image: [1, 1],
+            size: 1,
+            stride: 1,
+            activation: Activation::None,
+            residual: None,
+        };
+        let mut h = recorder.product(&x, &bias, layer)?;
+        drop(x);
+        for block in 0..self.blocks {
+            let name = |part: &str| format!("block.{block}.{part}");
+            let normal = recorder.normalise(&h, Some([&name("norm.scale"), &name("norm.shift")]))?;
+            let first = recorder.linear(&normal, &name("first"), Activation::Silu, None)?;
+            h = recorder.linear(&first, &name("second"), Activation::None, Some(&h))?;
+        }
+        let output = recorder.linear(&h, "output", Activation::None, None)?;
+        recorder.output(&output, None)
     }
 }

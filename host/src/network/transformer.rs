@@ -13,6 +13,8 @@ use super::conditioning::{Conditioning, Shapes};
 use super::image_patches::ImagePatches;
 use super::{Inputs, Network, Parameters, Weights};
 use crate::error::Error;
+#[cfg(feature = "wgpu")]
+use crate::gpu::recorder::{Product, Recorder};
 use crate::operators::{Activation, attention, convolution, linear, normalise};
 use candle_core::{Device, Result, Tensor};
 
@@ -88,7 +90,7 @@ impl Network for Transformer {
         let layer = |name: &str, x: &Tensor, activation| {
             linear(x, weights.get(&format!("{name}.weight"))?, weights.get(&format!("{name}.bias"))?, activation)
         };
-        let embedding = self.conditioning.embedding(weights, inputs)?;
+        let embedding = self.conditioning.embedding(weights, &inputs.angle)?;
         let bias = self.conditioning.bias(weights, "input", &embedding, inputs)?;
         let state = self.patches.cut(&inputs.state)?;
         let h = convolution(&state, weights.get("input.weight")?, &bias, 1, Activation::None)?;
@@ -105,5 +107,35 @@ impl Network for Transformer {
             h = (h + layer(&name("second"), &hidden, Activation::None)?)?;
         }
         self.patches.assemble(&layer("output", &normalise(&h)?, Activation::None)?)
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn record(&self, recorder: &mut Recorder<'_, '_>) -> std::result::Result<(), Error> {
+        let state = self.patches.record_cut(recorder)?;
+        let bias = self.conditioning.record(recorder, "input")?;
+        let position = recorder.table("position.weight", self.patches.count(), self.width)?;
+        let layer = Product {
+            weight: "input.weight",
+            image: [self.patches.rows, self.patches.columns],
+            size: 1,
+            stride: 1,
+            activation: Activation::None,
+            residual: Some(&position),
+        };
+        let mut h = recorder.product(&state, &bias, layer)?;
+        drop(state);
+        for block in 0..self.blocks {
+            let name = |part: &str| format!("block.{block}.{part}");
+            let normal = recorder.normalise(&h, None)?;
+            let qkv = recorder.linear(&normal, &name("heads"), Activation::None, None)?;
+            let seen = recorder.attention(&qkv, self.heads)?;
+            h = recorder.linear(&seen, &name("merge"), Activation::None, Some(&h))?;
+            let normal = recorder.normalise(&h, None)?;
+            let hidden = recorder.linear(&normal, &name("first"), Activation::Silu, None)?;
+            h = recorder.linear(&hidden, &name("second"), Activation::None, Some(&h))?;
+        }
+        let normal = recorder.normalise(&h, None)?;
+        let output = recorder.linear(&normal, "output", Activation::None, None)?;
+        self.patches.record_assemble(recorder, &output)
     }
 }

@@ -16,6 +16,10 @@
 use super::conditioning::{Conditioning, Shapes};
 use super::image_patches::ImagePatches;
 use super::{Inputs, Network, Parameters, Weights};
+#[cfg(feature = "wgpu")]
+use crate::error::Error;
+#[cfg(feature = "wgpu")]
+use crate::gpu::recorder::{Product, Recorder, Value};
 use crate::operators::{Activation, convolution, join, normalise};
 use candle_core::{Device, Result, Tensor};
 
@@ -134,7 +138,7 @@ impl Network for UNet {
     }
 
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
-        let embedding = self.conditioning.embedding(weights, inputs)?;
+        let embedding = self.conditioning.embedding(weights, &inputs.angle)?;
         let pass = Pass { network: self, weights, embedding, inputs };
         let mut h = pass.told("input", &self.patches.cut(&inputs.state)?, 1, Activation::None)?;
         let mut skips = Vec::new();
@@ -156,5 +160,86 @@ impl Network for UNet {
             }
         }
         self.patches.assemble(&pass.plain("output", &h)?)
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn record(&self, recorder: &mut Recorder<'_, '_>) -> std::result::Result<(), Error> {
+        let patches = self.patches.record_cut(recorder)?;
+        let mut recording = Recording { network: self, recorder };
+        let mut h = recording.told("input", &patches, 0, 1, Activation::None)?;
+        let mut skips = Vec::new();
+        for level in 0..self.levels {
+            if level > 0 {
+                skips.push(h.clone());
+                h = recording.told(&format!("down.{level}"), &h, level - 1, 2, Activation::None)?;
+            }
+            for name in self.blocks_of("down", level) {
+                h = recording.block(&name, &h, level)?;
+            }
+        }
+        for level in (0..self.levels).rev() {
+            if let Some(skip) = skips.get(level) {
+                let joined = recording.recorder.join(&h, skip, self.image_at(level)[1], 2)?;
+                h = recording.told(&format!("up.{level}"), &joined, level, 1, Activation::None)?;
+            }
+            for name in self.blocks_of("up", level) {
+                h = recording.block(&name, &h, level)?;
+            }
+        }
+        let output = recording.plain("output", &h, 0, None)?;
+        self.patches.record_assemble(recorder, &output)
+    }
+}
+
+#[cfg(feature = "wgpu")]
+impl UNet {
+    /// Height and width of the images at a level.
+    fn image_at(&self, level: usize) -> [usize; 2] {
+        [self.patches.rows >> level, self.patches.columns >> level]
+    }
+}
+
+/// A forward pass that is taken down.
+#[cfg(feature = "wgpu")]
+struct Recording<'r, 'a, 'w> {
+    network: &'r UNet,
+    recorder: &'r mut Recorder<'a, 'w>,
+}
+
+#[cfg(feature = "wgpu")]
+impl Recording<'_, '_, '_> {
+    /// A convolution of images of a level, with a bias of noise level and class.
+    fn told(
+        &mut self,
+        name: &str,
+        x: &Value,
+        level: usize,
+        stride: usize,
+        activation: Activation,
+    ) -> std::result::Result<Value, Error> {
+        let (bias, image) = (self.network.conditioning.record(self.recorder, name)?, self.network.image_at(level));
+        let weight = format!("{name}.weight");
+        let layer = Product { weight: &weight, image, size: FILTER, stride, activation, residual: None };
+        self.recorder.product(x, &bias, layer)
+    }
+
+    fn plain(
+        &mut self,
+        name: &str,
+        x: &Value,
+        level: usize,
+        residual: Option<&Value>,
+    ) -> std::result::Result<Value, Error> {
+        let (bias, image) = (self.recorder.bias(&format!("{name}.bias"))?, self.network.image_at(level));
+        let weight = format!("{name}.weight");
+        let layer = Product { weight: &weight, image, size: FILTER, stride: 1, activation: Activation::None, residual };
+        self.recorder.product(x, &bias, layer)
+    }
+
+    fn block(&mut self, name: &str, h: &Value, level: usize) -> std::result::Result<Value, Error> {
+        let normal = self.recorder.normalise(h, None)?;
+        let hidden = self.told(&format!("{name}.first"), &normal, level, 1, Activation::Silu)?;
+        drop(normal);
+        self.plain(&format!("{name}.second"), &hidden, level, Some(h))
     }
 }

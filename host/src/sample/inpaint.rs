@@ -45,7 +45,7 @@ pub fn inpaint(
             "inpainting changes the state between steps, and {solver} combines estimates of several; use the solver ddim, ddpm, euler or euler-a"
         )));
     }
-    let job = prepared.job(model, settings, seed, device);
+    let job = prepared.job(model, seed, device);
     let features = model.description.features();
     let parts = job.in_parts(classes, |first, classes| job.inpaint(given, first, classes))?;
     Ok(parts.into_iter().flatten().take(classes.len() * features).collect())

@@ -10,8 +10,10 @@ pub use progress::Progress;
 
 use crate::atomic_file;
 use crate::checkpoint::Model;
+use crate::cli::drawer::{Drawer, GpuOptions};
 use crate::condition::Asked;
 use crate::data::DataLevels;
+use crate::device::DeviceName;
 use crate::error::Error;
 use crate::judge::bound;
 use crate::judge::evaluation::{Bound, Evaluation, Gallery, Stated, Subject, SubjectKind, VERSION};
@@ -20,8 +22,7 @@ use crate::judge::report;
 use crate::judge::series::{Series, shown_rows};
 use crate::preset::{SamplingSettings, SolverName};
 use crate::process::AnyProcess;
-use crate::sample::{check, sample};
-use candle_core::Device;
+use crate::sample::check;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,11 @@ pub struct Arguments {
     /// Numbers of steps to draw in [default: 1,2,4,8,20,50 and the model's own]
     #[arg(long, value_name = "K,K,…", value_delimiter = ',')]
     steps: Option<Vec<usize>>,
+    /// Where samples are drawn: cpu, cuda, metal or wgpu
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
+    #[command(flatten)]
+    gpu: GpuOptions,
     #[command(flatten)]
     options: Options,
     #[command(flatten)]
@@ -59,10 +65,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let options = &arguments.options;
     let subject = match &arguments.run {
         Some(subject) if !arguments.curve.curve => subject,
-        preset => return curve::run(preset.as_deref(), options, &arguments.curve),
+        // The curve trains.
+        preset => {
+            arguments.device.open()?;
+            return curve::run(preset.as_deref(), options, &arguments.curve);
+        }
     };
+    let drawer = Drawer::open(arguments.device, &arguments.gpu)?;
     let progress = Progress::default();
-    let model = Asked::load_for_judging(subject, &Device::Cpu)?;
+    let model = Asked::load_for_judging(subject, &drawer.model_device())?;
     let steps = steps_of(&model, arguments.steps.as_deref())?;
     let Prepared { panel, judge, settings, classes, notes } =
         options.prepare(&model.preset.data, &model.description.shape, model.description.classes, &progress)?;
@@ -72,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         progress.show(&format!("steps: {steps}"));
         let which = (steps, steps == model.preset.sampling.steps);
         all.push(Series::of(&panel, &settings, which, &classes, |seed| {
-            sample(&model, &sampling, &classes, seed, &Device::Cpu)
+            drawer.sample(&model, &sampling, &classes, seed)
         })?);
         progress.done(&format!("steps: {steps}, drawn and scored"));
     }
