@@ -91,7 +91,7 @@ impl IntegerNetwork {
 }
 
 /// The two 16-bit numbers of each word, low half first.
-pub(super) fn halves(words: &[u32]) -> impl Iterator<Item = i16> {
+pub(crate) fn halves(words: &[u32]) -> impl Iterator<Item = i16> {
     words.iter().flat_map(|&word| [word as i16, (word >> 16) as i16])
 }
 
@@ -137,7 +137,7 @@ impl PlainLinear {
 }
 
 /// Packed weights as they were, `[outputs, inputs]`.
-pub(super) fn unpacked(packed: &[u32], inputs: usize, outputs: usize) -> Vec<i8> {
+pub(crate) fn unpacked(packed: &[u32], inputs: usize, outputs: usize) -> Vec<i8> {
     let mut weights = vec![0; inputs * outputs];
     for (at, &word) in packed.iter().enumerate() {
         let columns = inputs.div_ceil(4);

@@ -8,10 +8,12 @@
 //! | [`tensor`], [`noise`] | states under core's traits, and their noise |
 //! | [`recorder`] | a network as a list of calls |
 //! | [`sample`] | samples of a model |
+//! | [`integer`] | samples of an artifact, with the firmware library's bits |
 
 pub mod adapter;
 pub mod context;
 pub mod error;
+pub mod integer;
 pub mod noise;
 mod poll;
 pub mod recorder;
@@ -20,5 +22,6 @@ pub mod tensor;
 
 pub use context::{Access, Call, Gpu, Kernel, Parameters, Storage, parameters};
 pub use error::GpuError;
+pub use integer::{IntegerSampler, Wanted};
 pub use sample::GpuSampler;
 pub use tensor::{GpuTensor, Tensors};
