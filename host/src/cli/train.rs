@@ -8,7 +8,7 @@ use crate::data::Dataset;
 use crate::device::DeviceName;
 use crate::distill::settings::DistillationConfig;
 use crate::error::Error;
-use crate::preset::Preset;
+use crate::preset::{Precision, Preset};
 use crate::process::AnyProcess;
 use crate::run_folder::RunFolder;
 use crate::text;
@@ -60,6 +60,9 @@ pub struct Arguments {
     /// cpu, cuda (cuda:1 for the second GPU), metal, or auto for the first that is there
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
+    /// Of what numbers the network computes: f32, or of 16 bits bf16 or f16, which GPUs are faster at (training.precision)
+    #[arg(long, value_name = "NAME")]
+    precision: Option<Precision>,
     /// The run folder, which must be new [default: runs/PRESET, or runs/DATA with --data]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -115,6 +118,7 @@ impl Arguments {
         overrides.extend(self.steps.map(|steps| format!("training.steps={steps}")));
         overrides.extend(self.seed.map(|seed| format!("training.seed={seed}")));
         overrides.extend(self.conditions.as_ref().map(|source| format!("data.conditions={source}")));
+        overrides.extend(self.precision.map(|precision| format!("training.precision={precision}")));
         overrides.extend(self.window.map(|window| format!("data.window={window}")));
         overrides.extend(self.stride.map(|stride| format!("data.stride={stride}")));
         let mut preset = Preset::load(&self.preset, &overrides)?;
@@ -153,7 +157,11 @@ impl Arguments {
         }
         let begun = Preset::parse(&config.display().to_string(), &text, &[])?;
         let says_nothing = self.set.is_empty() && self.steps.is_none() && self.seed.is_none();
-        let says_nothing = says_nothing && self.window.is_none() && self.stride.is_none() && self.conditions.is_none();
+        let says_nothing = says_nothing
+            && self.precision.is_none()
+            && self.window.is_none()
+            && self.stride.is_none()
+            && self.conditions.is_none();
         let is_plain = says_nothing && self.data.is_none() && self.preset == "digits";
         if is_plain || asked == begun {
             return Ok(begun);
