@@ -112,6 +112,11 @@ pub trait Network: Send + Sync {
     /// The prediction, f32, `[batch, features]`.
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor>;
 
+    /// Multiply-accumulates of a row, about: by this the work that an evaluation spends on a model is limited. In most layers each weight meets one number.
+    fn multiply_accumulates(&self) -> u64 {
+        self.weights().iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
+    }
+
     /// What a model's file keeps of weights that training has moved.
     ///
     /// # Errors
