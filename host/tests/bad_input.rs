@@ -119,6 +119,7 @@ fn presets() {
 fn data_sets() {
     let place = Place::new();
     place.training_refused(&["--data", "digist"], &["digist: no such file", "did you mean `digits`?"]);
+    place.training_refused(&["mnist"], &["mnist: no such file or folder", "preset mnist", "--data"]);
     let missing = place.text("missing.npy");
     place.training_refused(&["--data", &missing], &["missing.npy: no such file"]);
 

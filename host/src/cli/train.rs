@@ -4,7 +4,7 @@ use super::fit::conclude;
 use super::positive;
 use super::trainer::Trainer;
 use crate::condition::Source;
-use crate::data::Dataset;
+use crate::data::{DataError, Dataset};
 use crate::device::DeviceName;
 use crate::distill::settings::DistillationConfig;
 use crate::error::Error;
@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     } else if !RunFolder::is_vacant(&out)? {
         return Err(Error::RunExists(out));
     }
-    let mut data = preset.data.load()?;
+    let mut data = arguments.load(&preset)?;
     let process = AnyProcess::new(&preset.process)?;
     // Sampling settings are tried before the time is spent.
     crate::sample::check(&preset, &process, &preset.sampling)?;
@@ -131,6 +131,19 @@ impl Arguments {
             preset.data.conditions = path.display().to_string();
         }
         Ok(preset)
+    }
+
+    /// The preset's data. A preset such as mnist names a folder of which each person has another.
+    fn load(&self, preset: &Preset) -> Result<Dataset, Error> {
+        preset.data.load().map_err(|error| match error {
+            DataError::Missing { .. } | DataError::UnknownName { near: false, .. } if self.data.is_none() => {
+                let (source, preset) = (&preset.data.source, &self.preset);
+                Error::Argument(format!(
+                    "{source}: no such file or folder, where preset {preset} looks for its data; name yours with --data"
+                ))
+            }
+            error => error.into(),
+        })
     }
 
     fn out(&self) -> PathBuf {
