@@ -451,3 +451,6 @@ pub(crate) fn fingerprint(data: &Dataset) -> String {
     }
     hexadecimal(&hash.finalize())
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,6 +119,7 @@ fn presets() {
 fn data_sets() {
     let place = Place::new();
     place.training_refused(&["--data", "digist"], &["digist: no such file", "did you mean `digits`?"]);
+    place.training_refused(&["mnist"], &["mnist: no such file or folder", "preset mnist", "--data"]);
     let missing = place.text("missing.npy");
     place.training_refused(&["--data", &missing], &["missing.npy: no such file"]);
 
@@ -158,6 +159,8 @@ fn command_lines() {
     place.training_refused(&["--setp", "5"], &["--setp"]);
     place.training_refused(&["--device", "gpu"], &["gpu", "cpu, cuda, metal and auto"]);
     place.training_refused(&["--device", "cuda:x"], &["cuda:x"]);
+    place.training_refused(&["--precision", "f8"], &["f8", "bf16"]);
+    place.training_refused(&["digits-mixture", "--precision", "bf16"], &["must be f32 for a mixture"]);
     if !cfg!(feature = "cuda") {
         place.training_refused(&["--device", "cuda"], &["this build has no cuda", "--features cuda"]);
     }

@@ -71,6 +71,8 @@ fn evaluation() -> Evaluation {
             reconstruction: 0.3,
             data_levels: 17,
             steps: 1000,
+            rows: 450,
+            steps_of_a_row: 72,
             by_level: (-8..=8)
                 .map(|k| LevelTerm { log_snr: f64::from(k), bits: 0.3 / (1.0 + f64::from(k * k)) })
                 .collect(),

@@ -26,7 +26,7 @@ fn normalise_row(layer: &Normalise, values: &mut [u32]) {
     let n = u64::from(layer.features);
     let spread = n.wrapping_mul(squares).wrapping_sub(u64::from(sum.unsigned_abs()).pow(2)).wrapping_mul(n);
     let inverse = inverse(spread.saturating_add(layer.epsilon), layer.gain);
-    // d << shift = (n << shift) x - (sum << shift), where n << shift is below 2^15.
+    // d << shift = (n << shift) x - (sum << shift), where n << shift is at most 2^15.
     scale(values, features, layer.features.wrapping_shl(layer.shift) as i32, sum.wrapping_shl(layer.shift), inverse);
 }
 
@@ -44,7 +44,8 @@ pub(super) fn moments(values: &[u32], count: usize) -> (i32, u64) {
 
 /// `saturate_i16(((factor x - offset) inverse + 2^31) >> 32)` for the first `count` numbers.
 fn scale(values: &mut [u32], count: usize, factor: i32, offset: i32, inverse: u32) {
-    let done = pairs(count);
+    // A factor of 2^15 itself, of a power of two of features, is no 16-bit number, as those who work on two at a time need it.
+    let done = if factor <= i32::from(i16::MAX) { pairs(count) } else { 0 };
     #[cfg(dsp)]
     super::dsp::scale(&mut values[..done / 2], factor, offset, inverse);
     portable::scale(halves_mut(values).get_mut(done..count).unwrap_or_default(), factor, offset, inverse);

@@ -9,6 +9,7 @@ use crate::device::DeviceName;
 use crate::distill::Rules;
 use crate::distill::settings::{DistillationConfig, DistillationSettings, Method};
 use crate::error::Error;
+use crate::preset::Precision;
 use crate::process::AnyProcess;
 use crate::run_folder::RunFolder;
 use crate::say::counted;
@@ -65,6 +66,9 @@ pub struct Arguments {
     /// cpu, cuda (cuda:1 for the second GPU), metal, or auto for the first that is there
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
+    /// Of what numbers the student computes: f32, or of 16 bits bf16 or f16, which GPUs are faster at (distillation.precision)
+    #[arg(long, value_name = "NAME")]
+    precision: Option<Precision>,
     /// The student's run folder, which must be new [default: RUN-K-steps]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -159,6 +163,7 @@ impl Arguments {
         set("guidance", self.guidance.map(|guidance| format!("{guidance:?}")));
         set("updates", self.updates.map(|updates| updates.to_string()));
         set("seed", self.seed.map(|seed| seed.to_string()));
+        set("precision", self.precision.map(|precision| precision.to_string()));
         DistillationSettings::new(teacher.preset.network.kind, &overrides)
     }
 
@@ -183,7 +188,11 @@ impl Arguments {
         }
         let says_nothing =
             self.set.is_empty() && self.method.is_none() && self.hidden.is_none() && self.blocks.is_none();
-        let says_nothing = says_nothing && self.guidance.is_none() && self.updates.is_none() && self.seed.is_none();
+        let says_nothing = says_nothing
+            && self.precision.is_none()
+            && self.guidance.is_none()
+            && self.updates.is_none()
+            && self.seed.is_none();
         // The steps may be said to name the folder.
         let is_plain = says_nothing && self.steps.is_none_or(|steps| steps == begun.settings.steps as u64);
         if is_plain || asked == begun {

@@ -4,11 +4,11 @@ use super::fit::conclude;
 use super::positive;
 use super::trainer::Trainer;
 use crate::condition::Source;
-use crate::data::Dataset;
+use crate::data::{DataError, Dataset};
 use crate::device::DeviceName;
 use crate::distill::settings::DistillationConfig;
 use crate::error::Error;
-use crate::preset::Preset;
+use crate::preset::{Precision, Preset};
 use crate::process::AnyProcess;
 use crate::run_folder::RunFolder;
 use crate::text;
@@ -60,6 +60,9 @@ pub struct Arguments {
     /// cpu, cuda (cuda:1 for the second GPU), metal, or auto for the first that is there
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
+    /// Of what numbers the network computes: f32, or of 16 bits bf16 or f16, which GPUs are faster at (training.precision)
+    #[arg(long, value_name = "NAME")]
+    precision: Option<Precision>,
     /// The run folder, which must be new [default: runs/PRESET, or runs/DATA with --data]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -91,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     } else if !RunFolder::is_vacant(&out)? {
         return Err(Error::RunExists(out));
     }
-    let mut data = preset.data.load()?;
+    let mut data = arguments.load(&preset)?;
     let process = AnyProcess::new(&preset.process)?;
     // Sampling settings are tried before the time is spent.
     crate::sample::check(&preset, &process, &preset.sampling)?;
@@ -115,6 +118,7 @@ impl Arguments {
         overrides.extend(self.steps.map(|steps| format!("training.steps={steps}")));
         overrides.extend(self.seed.map(|seed| format!("training.seed={seed}")));
         overrides.extend(self.conditions.as_ref().map(|source| format!("data.conditions={source}")));
+        overrides.extend(self.precision.map(|precision| format!("training.precision={precision}")));
         overrides.extend(self.window.map(|window| format!("data.window={window}")));
         overrides.extend(self.stride.map(|stride| format!("data.stride={stride}")));
         let mut preset = Preset::load(&self.preset, &overrides)?;
@@ -131,6 +135,19 @@ impl Arguments {
             preset.data.conditions = path.display().to_string();
         }
         Ok(preset)
+    }
+
+    /// The preset's data. A preset such as mnist names a folder of which each person has another.
+    fn load(&self, preset: &Preset) -> Result<Dataset, Error> {
+        preset.data.load().map_err(|error| match error {
+            DataError::Missing { .. } | DataError::UnknownName { near: false, .. } if self.data.is_none() => {
+                let (source, preset) = (&preset.data.source, &self.preset);
+                Error::Argument(format!(
+                    "{source}: no such file or folder, where preset {preset} looks for its data; name yours with --data"
+                ))
+            }
+            error => error.into(),
+        })
     }
 
     fn out(&self) -> PathBuf {
@@ -153,7 +170,11 @@ impl Arguments {
         }
         let begun = Preset::parse(&config.display().to_string(), &text, &[])?;
         let says_nothing = self.set.is_empty() && self.steps.is_none() && self.seed.is_none();
-        let says_nothing = says_nothing && self.window.is_none() && self.stride.is_none() && self.conditions.is_none();
+        let says_nothing = says_nothing
+            && self.precision.is_none()
+            && self.window.is_none()
+            && self.stride.is_none()
+            && self.conditions.is_none();
         let is_plain = says_nothing && self.data.is_none() && self.preset == "digits";
         if is_plain || asked == begun {
             return Ok(begun);

@@ -7,13 +7,13 @@ use crate::noise::NoiseRows;
 use crate::optimiser::Constants;
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaSlice, CudaView, CudaViewMut, LaunchArgs, LaunchConfig, PushKernelArg,
+    CudaFunction, CudaSlice, CudaStream, CudaView, CudaViewMut, LaunchArgs, LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::cuda_backend::{CudaDType, CudaStorageSlice};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What candle keeps our kernels under.
 const MODULE: &str = "tweedie";
@@ -35,15 +35,31 @@ pub fn open(number: usize) -> Result<Device> {
     Ok(device)
 }
 
+/// A kernel, and the GPU's stream.
+struct Kernel {
+    function: CudaFunction,
+    stream: Arc<CudaStream>,
+}
+
+impl Kernel {
+    /// An empty list of arguments.
+    fn builder(&self) -> LaunchArgs<'_> {
+        self.stream.launch_builder(&self.function)
+    }
+}
+
 /// A kernel by name, built at its first use.
-fn kernel(device: &CudaDevice, name: &str) -> Result<candle_core::cuda_backend::CudaFunc> {
+fn kernel(device: &CudaDevice, name: &str) -> Result<Kernel> {
     static PTX: OnceLock<std::result::Result<String, String>> = OnceLock::new();
     let built = PTX.get_or_init(|| {
         let options = CompileOptions { fmad: Some(false), name: Some("kernels.cu".to_owned()), ..Default::default() };
         compile_ptx_with_opts(source(), options).map(|ptx| ptx.to_src()).map_err(|error| error.to_string())
     });
     match built {
-        Ok(ptx) => device.get_or_load_custom_func(name, MODULE, ptx),
+        Ok(ptx) => {
+            let function = device.get_or_load_custom_func(name, MODULE, ptx)?.into_cuda_function();
+            Ok(Kernel { function, stream: device.cuda_stream() })
+        }
         Err(error) => bail!("the kernels could not be built for this GPU: {error}"),
     }
 }

@@ -218,6 +218,11 @@ pub struct Bound {
     pub data_levels: usize,
     /// Steps of the chain that the bound is of.
     pub steps: usize,
+    /// Held-out rows that were looked at, and at most as many training rows.
+    pub rows: usize,
+    /// Steps, evenly spread and other ones for the next row, that a row was looked at in: all of them, or, of a model whose evaluations cost much, some. The mean
+    /// over rows is then an estimate of the same bound.
+    pub steps_of_a_row: usize,
     /// Held-out rows: bits per dimension that the step from each noise level adds, from the least noise to the most; its `bits` sum up to
     /// `diffusion`.
     pub by_level: Vec<LevelTerm>,

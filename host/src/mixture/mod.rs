@@ -25,4 +25,4 @@ pub use fit::Fit;
 pub use tables::Tables;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -178,7 +178,7 @@ fn sizes_that_do_not_fit_are_refused_in_one_sentence() {
 }
 
 /// A model of few passes, saved and loaded.
-fn model(data: &Dataset, overrides: &[&str]) -> Model {
+pub(crate) fn model(data: &Dataset, overrides: &[&str]) -> Model {
     let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
     let preset = Preset::load("digits-mixture", &overrides).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -138,6 +138,11 @@ pub trait Network: Send + Sync {
         Err(Error::Device("this network does not run by --device wgpu; use --device cpu".to_owned()))
     }
 
+    /// Multiply-accumulates of a row, about: by this the work that an evaluation spends on a model is limited. In most layers each weight meets one number.
+    fn multiply_accumulates(&self) -> u64 {
+        self.weights().iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
+    }
+
     /// What a model's file keeps of weights that training has moved.
     ///
     /// # Errors

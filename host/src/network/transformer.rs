@@ -86,6 +86,13 @@ impl Network for Transformer {
         Parameters::initialise(&self.weights(), seed, device)
     }
 
+    fn multiply_accumulates(&self) -> u64 {
+        let tokens = self.patches.count();
+        // Every weight meets every token; each block compares all tokens, and sums their values.
+        let weights: usize = self.weights().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        (tokens * (weights + 2 * self.blocks * tokens * self.width)) as u64
+    }
+
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
         let layer = |name: &str, x: &Tensor, activation| {
             linear(x, weights.get(&format!("{name}.weight"))?, weights.get(&format!("{name}.bias"))?, activation)

@@ -137,6 +137,16 @@ impl Network for UNet {
         Parameters::initialise(&self.weights(), seed, device)
     }
 
+    fn multiply_accumulates(&self) -> u64 {
+        let pixels = self.patches.count();
+        let of = |(name, shape): &(String, Vec<usize>)| {
+            // A filter meets every pixel of its level, the second part of `down.1.weight`.
+            let level: usize = name.split('.').nth(1).and_then(|part| part.parse().ok()).unwrap_or(0);
+            shape.iter().product::<usize>() * if shape.len() == 4 { pixels >> (2 * level) } else { 1 }
+        };
+        self.weights().iter().map(|weight| of(weight) as u64).sum()
+    }
+
     fn forward(&self, weights: &dyn Weights, inputs: &Inputs) -> Result<Tensor> {
         let embedding = self.conditioning.embedding(weights, &inputs.angle)?;
         let pass = Pass { network: self, weights, embedding, inputs };

@@ -3,14 +3,13 @@
 //! Patches of a few rows are laid out, multiplied and activated before the next, so that they never leave the processor's cache; the backward
 //! pass lays them out again.
 
-use super::linear::{Activation, with_elements};
+use super::linear::{Activation, Slope, with_elements};
 use super::matmul::{Matrix, matmul};
 use super::patches::Geometry;
 use super::precision::{is_fused, is_half, widened};
 use super::{contiguous, vectorised};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::ops::Range;
-use std::sync::OnceLock;
 
 /// Numbers of patches that are laid out at once: 256 KiB.
 const BLOCK: usize = 1 << 16;
@@ -33,7 +32,7 @@ pub fn convolution(
         return convolution(&widened(x)?, &widened(weight)?, &widened(bias)?, stride, activation)?.to_dtype(x.dtype());
     }
     if is_fused(x) {
-        let operator = Convolution { stride, activation, slope: OnceLock::new() };
+        let operator = Convolution { stride, activation, slope: Slope::of(&[x, weight, bias]) };
         return x.contiguous()?.apply_op3(weight, &bias.contiguous()?, operator);
     }
     by_operators(x, weight, bias, stride, activation)
@@ -65,8 +64,7 @@ pub(super) fn by_operators(
 struct Convolution {
     stride: usize,
     activation: Activation,
-    /// The activation's derivative at every output, kept for the backward pass.
-    slope: OnceLock<Vec<f32>>,
+    slope: Slope,
 }
 
 /// Sizes of operands that fit.
@@ -140,7 +138,7 @@ impl CustomOp3 for Convolution {
         let weight = Matrix::new(contiguous(weight, weight_layout)?, outputs, geometry.patch());
         let (out_height, out_width) = (geometry.out_height(), geometry.out_width());
         let mut out = vec![0.0; geometry.batch * out_height * out_width * outputs];
-        let mut slope = if self.activation == Activation::Silu { vec![0.0; out.len()] } else { Vec::new() };
+        let mut slope = if self.activation == Activation::Silu { self.slope.room(out.len()) } else { None };
         let mut scratch = Vec::new();
         for rows in sizes.blocks() {
             let range = sizes.out_range(&rows);
@@ -151,13 +149,10 @@ impl CustomOp3 for Convolution {
             }
             matmul(block, true, sizes.patches(x, &rows, &mut scratch), weight.transposed());
             if self.activation == Activation::Silu {
-                vectorised::silu(block, Some(&mut slope[range]));
+                vectorised::silu(block, slope.as_mut().map(|slope| &mut slope[range]));
             }
         }
-        if self.activation == Activation::Silu {
-            // A fresh operator is made for every call, so the cell is empty here.
-            let _ = self.slope.set(slope);
-        }
+        self.slope.keep(slope);
         Ok((CpuStorage::F32(out), (geometry.batch, out_height, out_width, outputs).into()))
     }
 

@@ -25,7 +25,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation
         return linear(&widened(x)?, &widened(weight)?, bias, activation)?.to_dtype(x.dtype());
     }
     if is_fused(x) {
-        return x.contiguous()?.apply_op3(weight, bias, Linear { activation, slope: OnceLock::new() });
+        return x.contiguous()?.apply_op3(weight, bias, Linear { activation, slope: Slope::of(&[x, weight, bias]) });
     }
     by_operators(x, weight, bias, activation)
 }
@@ -42,8 +42,38 @@ pub(super) fn by_operators(x: &Tensor, weight: &Tensor, bias: &Tensor, activatio
 
 struct Linear {
     activation: Activation,
-    /// The activation's derivative at every output, kept for the backward pass.
-    slope: OnceLock<Vec<f32>>,
+    slope: Slope,
+}
+
+/// An activation's derivative at every output, kept for the backward pass if there can be one.
+pub(super) struct Slope {
+    is_wanted: bool,
+    values: OnceLock<Vec<f32>>,
+}
+
+impl Slope {
+    /// Nothing yet, of an operator on these operands.
+    pub(super) fn of(operands: &[&Tensor]) -> Self {
+        Self { is_wanted: operands.iter().any(|operand| operand.track_op()), values: OnceLock::new() }
+    }
+
+    /// Room for so many numbers, or for none if nobody will ask.
+    pub(super) fn room(&self, count: usize) -> Option<Vec<f32>> {
+        self.is_wanted.then(|| vec![0.0; count])
+    }
+
+    /// Keeps them.
+    pub(super) fn keep(&self, values: Option<Vec<f32>>) {
+        if let Some(values) = values {
+            // A fresh operator is made for every call, so the cell is empty here.
+            let _ = self.values.set(values);
+        }
+    }
+
+    /// What was kept.
+    pub(super) fn get(&self) -> Option<&Vec<f32>> {
+        self.values.get()
+    }
 }
 
 impl CustomOp3 for Linear {
@@ -74,10 +104,9 @@ impl CustomOp3 for Linear {
         let weight = Matrix::new(contiguous(weight, weight_layout)?, outputs, inputs);
         matmul(&mut out, true, x, weight.transposed());
         if self.activation == Activation::Silu {
-            let mut slope = vec![0.0; out.len()];
-            vectorised::silu(&mut out, Some(&mut slope));
-            // A fresh operator is made for every call, so the cell is empty here.
-            let _ = self.slope.set(slope);
+            let mut slope = self.slope.room(out.len());
+            vectorised::silu(&mut out, slope.as_deref_mut());
+            self.slope.keep(slope);
         }
         Ok((CpuStorage::F32(out), (batch, outputs).into()))
     }

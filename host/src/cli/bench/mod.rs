@@ -281,15 +281,16 @@ mod tests {
 
     #[test]
     fn a_python_that_is_missing_is_one_sentence() {
+        let folder = tempfile::tempdir().unwrap();
         let arguments = Arguments {
             python: Some("/no/such/python".into()),
             device: None,
             rounds: 1,
             steps: 1,
-            out: "unused".into(),
+            out: folder.path().to_owned(),
             json: false,
         };
-        let sentence = Peer::start(&arguments, 1, &Dataset::digits().unwrap()).err().unwrap();
+        let Error::Argument(sentence) = run(&arguments).unwrap_err() else { panic!("it is about an argument") };
         assert!(sentence.starts_with("/no/such/python cannot be started"), "{sentence}");
     }
 }

@@ -29,6 +29,10 @@ fn figures(bound: &Bound) -> Markup {
         ("of held-out rows: reconstruction", value(bound.reconstruction)),
         ("Steps of the chain", count(bound.steps)),
         (
+            "Held-out rows, and steps that each was looked at in",
+            format!("{}, {}", count(bound.rows), count(bound.steps_of_a_row)),
+        ),
+        (
             "Levels of the data",
             format!("{}, {} bits uncompressed", count(bound.data_levels), value((bound.data_levels as f64).log2())),
         ),

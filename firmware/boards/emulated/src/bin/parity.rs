@@ -10,9 +10,9 @@ use semihosting::io::{self, Read};
 use tweedie_board_emulated as board;
 use tweedie_firmware::{Model, sample};
 
-/// The largest artifact and scratch, in words: what an M0 with 16 KB holds beside its stack.
-const MODEL_WORDS: usize = 2048;
-const SCRATCH_WORDS: usize = 512;
+/// The largest artifact and scratch, in words: what an M0 with 16 KB holds beside its stack, and what the others hold.
+const MODEL_WORDS: usize = if cfg!(small_ram) { 2048 } else { 6144 };
+const SCRATCH_WORDS: usize = if cfg!(small_ram) { 512 } else { 4096 };
 
 #[cortex_m_rt::entry]
 fn main() -> ! {

@@ -1,13 +1,6 @@
 //! Training in half precision: it learns what f32 learns, and resumes to the same bits.
 
-use candle_core::Device;
-use tweedie_host::checkpoint::Model;
-use tweedie_host::data::Dataset;
-use tweedie_host::error::Error;
-use tweedie_host::preset::Preset;
-use tweedie_host::process::AnyProcess;
-use tweedie_host::run_folder::RunFolder;
-use tweedie_host::train::Training;
+use super::*;
 
 fn preset(settings: &[&str]) -> Preset {
     let small = ["network.hidden=48", "training.batch=64", "training.shard=32"];
