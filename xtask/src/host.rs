@@ -30,7 +30,7 @@ impl Program {
         match command {
             "export" | "run" => TWIN,
             "flash" => FLASHER,
-            "sample" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
+            "sample" | "watch" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
             // The curve's subject is a preset, which may be a file too.
             "eval" if arguments.iter().any(|argument| argument == "--curve") => HOST,
             "eval" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
@@ -41,7 +41,7 @@ impl Program {
 
 /// What samples are drawn of, or an evaluation is of: the one argument that no option takes. Data are files as well, so it has to be told from options' values.
 fn subject(arguments: &[OsString]) -> Option<&OsString> {
-    const WITHOUT_VALUE: [&str; 5] = ["--json", "--help", "-h", "--curve", "--resume"];
+    const WITHOUT_VALUE: [&str; 7] = ["--json", "--help", "-h", "--curve", "--resume", "--once", "--window"];
     let mut is_value = false;
     arguments.iter().find(|argument| {
         let text = argument.to_string_lossy();
@@ -61,8 +61,9 @@ fn is_artifact(argument: &Path) -> bool {
 pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
     let program = Program::of(name, arguments);
     // The twin works on the CPU.
-    let feature = if program == HOST { device_feature(arguments) } else { None };
-    match build(program, feature) {
+    let device = if program == HOST { device_feature(arguments) } else { None };
+    let window = (name == "watch" && arguments.iter().any(|argument| argument == "--window")).then_some("window");
+    match build(program, &[device, window]) {
         Ok(code @ 1..) => return ExitCode::from(code),
         Ok(0) => {}
         Err(error) => {
@@ -99,7 +100,7 @@ fn device_feature(arguments: &[OsString]) -> Option<&'static str> {
 ///
 /// Cargo's closing "Finished" line is left out: every later call would print it, and a person who mistypes
 /// an argument should read one sentence.
-fn build(program: Program, feature: Option<&str>) -> io::Result<u8> {
+fn build(program: Program, features: &[Option<&str>]) -> io::Result<u8> {
     let mut command = cargo();
     command.args(["build", "--release"]);
     match program.manifest {
@@ -110,7 +111,7 @@ fn build(program: Program, feature: Option<&str>) -> io::Result<u8> {
     if let Some(manifest) = program.manifest {
         command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target_dir());
     }
-    if let Some(feature) = feature {
+    for feature in features.iter().flatten() {
         command.arg("--features").arg(format!("{}/{feature}", HOST.package));
     }
     if io::stderr().is_terminal() {
@@ -217,6 +218,9 @@ mod tests {
         assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), TWIN);
         assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), " --count 3")), HOST);
         assert_eq!(program("sample", "nowhere --help"), HOST);
+        assert_eq!(program("watch", "--once nowhere.tweedie"), TWIN);
+        assert_eq!(program("watch", "--window nowhere.tweedie --class 3"), TWIN);
+        assert_eq!(program("watch", "runs/digits --once"), HOST);
         let conditions = concat!("runs/faces --conditions ", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         assert_eq!(program("sample", conditions), HOST);
         assert_eq!(program("eval", "--seeds 3 --json nowhere.tweedie --run runs/digits"), TWIN);
