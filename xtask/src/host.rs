@@ -33,7 +33,7 @@ impl Program {
             "flash" => FLASHER,
             // Training is the host's, what runs on emulated chips the twin's.
             "bench" if arguments.iter().any(|argument| of_kernels(argument)) => TWIN,
-            "sample" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
+            "sample" | "watch" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
             // The curve's subject is a preset, which may be a file too.
             "eval" if arguments.iter().any(|argument| argument == "--curve") => HOST,
             "eval" if subject(arguments).is_some_and(|argument| is_artifact(Path::new(argument))) => TWIN,
@@ -43,7 +43,7 @@ impl Program {
 
     /// Whether a device's feature makes a difference to the program: on artifacts the twin works with integers, on the CPU or by wgpu.
     fn has(self, feature: &str) -> bool {
-        self == HOST || (self == TWIN && feature == "wgpu")
+        self == HOST || (self == TWIN && matches!(feature, "wgpu" | "window"))
     }
 }
 
@@ -55,7 +55,7 @@ fn of_kernels(argument: &OsStr) -> bool {
 
 /// What samples are drawn of, or an evaluation is of: the one argument that no option takes. Data are files as well, so it has to be told from options' values.
 fn subject(arguments: &[OsString]) -> Option<&OsString> {
-    const WITHOUT_VALUE: [&str; 5] = ["--json", "--help", "-h", "--curve", "--resume"];
+    const WITHOUT_VALUE: [&str; 7] = ["--json", "--help", "-h", "--curve", "--resume", "--once", "--window"];
     let mut is_value = false;
     arguments.iter().find(|argument| {
         let text = argument.to_string_lossy();
@@ -86,7 +86,8 @@ pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match build(program, accelerator.as_ref()) {
+    let window = (name == "watch" && arguments.iter().any(|argument| argument == "--window")).then_some("window");
+    match build(program, accelerator.as_ref(), window) {
         Ok(code @ 1..) => return ExitCode::from(code),
         Ok(0) => {}
         Err(error) => {
@@ -166,7 +167,7 @@ fn device_of(arguments: &[OsString]) -> Option<String> {
 ///
 /// Cargo's closing "Finished" line is left out: every later call would print it, and a person who mistypes
 /// an argument should read one sentence.
-fn build(program: Program, accelerator: Option<&Accelerator>) -> io::Result<u8> {
+fn build(program: Program, accelerator: Option<&Accelerator>, window: Option<&'static str>) -> io::Result<u8> {
     let mut command = cargo();
     command.args(["build", "--release"]);
     match program.manifest {
@@ -177,14 +178,15 @@ fn build(program: Program, accelerator: Option<&Accelerator>) -> io::Result<u8> 
     if let Some(manifest) = program.manifest {
         command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target_dir());
     }
-    if let Some(Accelerator { feature, toolkit }) = accelerator {
+    let toolkit = accelerator.and_then(|accelerator| accelerator.toolkit.as_ref());
+    for feature in accelerator.map(|accelerator| accelerator.feature).into_iter().chain(window) {
         command.arg("--features").arg(format!("{}/{feature}", HOST.package));
         if TWIN.has(feature) {
             command.arg("--features").arg(format!("{}/{feature}", TWIN.package));
         }
-        if let Some(toolkit) = toolkit {
-            toolkit.lend(&mut command);
-        }
+    }
+    if let Some(toolkit) = toolkit {
+        toolkit.lend(&mut command);
     }
     if io::stderr().is_terminal() {
         let columns = std::env::var("COLUMNS").unwrap_or("80".into());
@@ -305,6 +307,9 @@ mod tests {
         assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), TWIN);
         assert_eq!(program("sample", concat!(env!("CARGO_MANIFEST_DIR"), " --count 3")), HOST);
         assert_eq!(program("sample", "nowhere --help"), HOST);
+        assert_eq!(program("watch", "--once nowhere.tweedie"), TWIN);
+        assert_eq!(program("watch", "--window nowhere.tweedie --class 3"), TWIN);
+        assert_eq!(program("watch", "runs/digits --once"), HOST);
         let conditions = concat!("runs/faces --conditions ", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         assert_eq!(program("sample", conditions), HOST);
         assert_eq!(program("eval", "--seeds 3 --json nowhere.tweedie --run runs/digits"), TWIN);

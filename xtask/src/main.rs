@@ -22,6 +22,11 @@ const COMMANDS: &[Command] = &[
     Command::new("train", "train a model; with no argument, on the embedded 8x8 digits", Run::Host),
     Command::new("distill", "make a student that draws in one, two or four steps", Run::Host),
     Command::new("sample", "draw samples from a trained model or an artifact", Run::Host),
+    Command::new(
+        "watch",
+        "watch a trained model or an artifact draw, step by step, in the terminal or a window",
+        Run::Host,
+    ),
     Command::new("eval", "judge a trained model or an artifact: quality, copies, cost of quantisation", Run::Host),
     Command::new("export", "turn a trained model into an artifact for microcontrollers", Run::Host),
     Command::new("run", "draw samples of an artifact on an emulated microcontroller", Run::Host),
@@ -41,6 +46,7 @@ const COMMANDS: &[Command] = &[
 const EXAMPLES: &[(&str, &str)] = &[
     ("cargo xtask train", "train on the digits and draw them in the terminal"),
     ("cargo xtask sample runs/digits --class 3 --count 16", "draw sixteen threes"),
+    ("cargo xtask watch runs/digits", "see the digits come out of the noise; keys change what is drawn"),
     ("cargo xtask distill runs/digits", "make a student that draws in two steps, with two fifths of the weights"),
     ("cargo xtask eval runs/digits", "how good is it, and does it copy?"),
     ("cargo xtask train digits-text", "digits that are drawn by a prompt, such as \"a handwritten seven\""),

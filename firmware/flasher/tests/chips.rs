@@ -74,7 +74,7 @@ fn an_unknown_chip_or_class_or_file_is_one_sentence() {
     let sentence = refusal(32, &["--chip", "nRF5284O_xxAA"]);
     assert!(sentence.contains("knows no chip `nRF5284O_xxAA`: did you mean nRF52840_xxAA"), "{sentence}");
     let sentence = refusal(32, &["--chip", "RP2040", "--class", "3"]);
-    assert!(sentence.ends_with("there is no class 3: the model's classes are 0 to 2\n"), "{sentence}");
+    assert!(sentence.ends_with("--class 3: this model knows the classes 0 to 2\n"), "{sentence}");
     let sentence = refusal(32, &["--chip", "RP2040", "--count", "0"]);
     assert!(sentence.contains("--count"), "{sentence}");
     assert!(refusal(32, &[]).contains("--chip"), "no chip");

@@ -1,7 +1,7 @@
 //! The command line of the twin; people reach it as `cargo xtask`.
 
 use crate::error::Error;
-use crate::{bench, eval, export, run, sample};
+use crate::{bench, eval, export, run, sample, watch};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use tweedie_host::cli::{one_line, usage_sentence};
@@ -18,6 +18,7 @@ struct Arguments {
 enum Command {
     Export(export::Arguments),
     Sample(sample::Arguments),
+    Watch(watch::Arguments),
     Eval(eval::Arguments),
     Run(run::Arguments),
     Bench(bench::Arguments),
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
     let done: Result<(), Error> = match arguments.command {
         Command::Export(arguments) => export::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Run(arguments) => run::run(&arguments).map_err(Error::from),
         Command::Bench(arguments) => bench::run(&arguments),

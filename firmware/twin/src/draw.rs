@@ -1,8 +1,18 @@
 //! Samples of an artifact by the firmware library, on every core of this machine.
 
+use crate::board::ModelError;
 use crate::error::Error;
 use rayon::prelude::*;
+use std::path::Path;
 use tweedie_firmware::{Model, Q12, sample};
+
+/// The model in an artifact's words; `path` is what messages call it.
+///
+/// # Errors
+/// [`ModelError::Artifact`] for words that are none.
+pub fn model<'a>(path: &Path, words: &'a [u32]) -> Result<Model<'a>, ModelError> {
+    Model::parse(words).map_err(|error| ModelError::Artifact(path.to_owned(), error))
+}
 
 /// Samples `[classes.len(), features]`: sample `i` of class `classes[i]` from noise stream `i`, bit for bit as a microcontroller draws it.
 pub fn draw(model: &Model<'_>, classes: &[Option<u16>], seed: u64) -> Result<Vec<Q12>, Error> {

@@ -1,7 +1,7 @@
 //! What can go wrong, each as one sentence.
 
+use crate::board::ModelError;
 use std::path::PathBuf;
-use tweedie_core::artifact::ArtifactError;
 use tweedie_firmware::SampleError;
 use tweedie_host::export::ExportError;
 use tweedie_host::picture::PictureError;
@@ -9,30 +9,9 @@ use tweedie_host::picture::PictureError;
 /// The twin's errors.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that is no artifact, or a damaged one.
-    #[error("{}: {source}", path.display())]
-    Artifact {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: ArtifactError,
-    },
-    /// A path without a file.
-    #[error("{}: {reason}", path.display())]
-    NoFile {
-        /// The path.
-        path: PathBuf,
-        /// What is there instead, and what would be right.
-        reason: &'static str,
-    },
-    /// A class that the model lacks.
-    #[error("--class {class}: {reason}")]
-    Class {
-        /// The class asked for.
-        class: u16,
-        /// What the model has.
-        reason: String,
-    },
+    /// An artifact that cannot be used, or a class that it lacks.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// Too many samples for one call.
     #[error("--count {count} is more than the {most} that one call draws")]
     Count {

@@ -1,7 +1,7 @@
 //! `cargo xtask eval FILE`.
 
-use crate::artifact_file;
-use crate::draw::draw;
+use crate::board::ModelFile;
+use crate::draw::{draw, model};
 use crate::error::Error;
 use candle_core::Device;
 use clap::Args;
@@ -40,8 +40,8 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let (progress, options) = (Progress::default(), &arguments.options);
-    let words = artifact_file::read(&arguments.file)?;
-    let model = artifact_file::parse(&arguments.file, &words)?;
+    let artifact = ModelFile::open(&arguments.file)?;
+    let model = model(&arguments.file, artifact.words())?;
     let header = *model.header();
     let shape: Vec<usize> = header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect();
     let float = arguments.run.as_deref().map(|run| float_model(run, &arguments.file, model.artifact())).transpose()?;
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
             kind: SubjectKind::Artifact,
             path: arguments.file.clone(),
             parameters: None,
-            bytes: Some(4 * words.len() as u64),
+            bytes: Some(4 * artifact.words().len() as u64),
             default_steps: model.steps(),
             sampler: "the artifact's own plan".to_owned(),
         },

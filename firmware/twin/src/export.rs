@@ -1,8 +1,7 @@
 //! `cargo xtask export`.
 
-use crate::artifact_file;
 use crate::cli::positive;
-use crate::draw::{classes_in_turn, draw};
+use crate::draw::{self, classes_in_turn, draw};
 use crate::error::Error;
 use crate::export_text;
 use candle_core::Device;
@@ -124,7 +123,7 @@ impl Comparison {
         float: &checkpoint::Model,
         settings: &SamplingSettings,
     ) -> Result<Self, Error> {
-        let model: Model<'_> = artifact_file::parse(file, &exported.words)?;
+        let model: Model<'_> = draw::model(file, &exported.words)?;
         let classes = classes_in_turn(COMPARED, model.header().classes);
         let fixed = draw(&model, &classes, 0)?;
         // Without classes, class 0 is the table's only row.

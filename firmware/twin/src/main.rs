@@ -9,14 +9,13 @@
 //! | [`export`] | `cargo xtask export` |
 //! | [`sample`] | `cargo xtask sample FILE` |
 //! | [`eval`] | `cargo xtask eval FILE` |
+//! | [`watch`] | `cargo xtask watch FILE` |
 //! | [`run`] | `cargo xtask run` |
 //! | [`bench`] | `cargo xtask bench --kernels` |
 //! | [`board`] | boards' programs: built, weighed, listened to |
 //! | [`draw`] | samples of an artifact, on every core |
-//! | [`artifact_file`] | an artifact's words from a file |
 //! | [`error`] | what can go wrong |
 
-mod artifact_file;
 mod bench;
 mod board;
 mod cli;
@@ -27,6 +26,7 @@ mod export;
 mod export_text;
 mod run;
 mod sample;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! `cargo xtask sample FILE`.
 
-use crate::artifact_file;
+use crate::board::ModelFile;
 use crate::cli::positive;
-use crate::draw::{classes_in_turn, draw};
+use crate::draw::{classes_in_turn, draw, model};
 use crate::error::Error;
 use clap::Args;
 use std::path::PathBuf;
@@ -50,8 +50,9 @@ const ON_TERMINAL: usize = 40;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let words = artifact_file::read(&arguments.file)?;
-    let model = artifact_file::parse(&arguments.file, &words)?;
+    let file = ModelFile::open(&arguments.file)?;
+    file.check_class(arguments.class)?;
+    let model = model(&arguments.file, file.words())?;
     let header = *model.header();
     let dims: Vec<usize> = header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect();
     let depiction = Depiction::of(&dims);
@@ -104,12 +105,6 @@ impl Arguments {
             (None, None) => depiction.good_count(usize::from(classes)),
         };
         match self.class {
-            Some(class) if classes == 0 => {
-                Err(Error::Class { class, reason: "this model was trained without classes".to_owned() })
-            }
-            Some(class) if class >= classes => {
-                Err(Error::Class { class, reason: format!("this model knows the classes 0 to {}", classes - 1) })
-            }
             Some(class) => Ok(vec![Some(class); count]),
             None => Ok(classes_in_turn(count, classes)),
         }

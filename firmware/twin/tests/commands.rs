@@ -75,6 +75,38 @@ fn an_artifact_is_judged_beside_its_run() {
 }
 
 #[test]
+fn every_step_of_an_artifact_can_be_watched() {
+    let folder = prepared();
+    let watched = |line: &str| {
+        let output = twin(folder.path(), line);
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = watched("watch small.tweedie --count 3 --seed 5");
+    let blocks: Vec<&str> = text.split("\n\n").collect();
+    assert_eq!(blocks[0], "small.tweedie  classes in turn  seed 5  its own plan, 5 steps  the firmware library");
+    assert!(blocks[1].starts_with("step 0 of 5 ") && blocks[6].starts_with("step 5 of 5 "), "{text}");
+    assert_eq!(blocks.len(), 7);
+    // Above, states and estimates; the last step's are the sample, however the solver remembers its estimates.
+    let halves = |block: &str| -> (Vec<String>, Vec<String>) {
+        let lines: Vec<&str> = block.lines().skip(1).collect();
+        let at = lines[0].find("estimate").unwrap();
+        let lines = lines[1..].iter().map(|line| format!("{line:200}"));
+        lines.map(|line| (line[..at].trim_end().to_owned(), line[at..].trim_end().to_owned())).unzip()
+    };
+    let (state, estimate) = halves(blocks[6].trim_end());
+    assert!(state == estimate && state.iter().any(|line| line.contains('@')), "{text}");
+    assert!(halves(blocks[1]).1.iter().all(String::is_empty), "there is no estimate before the first step: {text}");
+    assert_ne!(halves(blocks[3]).0, halves(blocks[3]).1);
+
+    assert!(twin(folder.path(), "export small --solver deis -o deis.tweedie").status.success());
+    let text = watched("watch deis.tweedie --class 3");
+    let (state, estimate) = halves(text.split("\n\n").last().unwrap().trim_end());
+    let same = state.iter().zip(&estimate).flat_map(|(a, b)| a.chars().zip(b.chars())).filter(|(a, b)| a == b).count();
+    assert!(same * 10 > 9 * state.iter().map(|line| line.chars().count()).sum::<usize>(), "{text}");
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_sentence() {
     let folder = prepared();
     let path = |name: &str| folder.path().join(name);
@@ -103,6 +135,14 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ("sample small.tweedie --class x", "--class"),
         ("sample small.tweedie --count 0", "at least 1"),
         ("sample small.tweedie --count 99999999999", "10000000"),
+        ("watch none.tweedie", "no such file"),
+        ("watch short.tweedie", "cut short"),
+        ("watch small.tweedie --class 10", "the classes 0 to 9"),
+        ("watch small.tweedie --class 70000", "the classes 0 to 9"),
+        ("watch small.tweedie --steps 3", "--steps"),
+        ("watch small.tweedie --fps none", "from 0.1 to 1000"),
+        ("run none.tweedie", "no such file"),
+        ("run small.tweedie --class 10", "the classes 0 to 9"),
         ("eval none.tweedie", "no such file"),
         ("eval short.tweedie", "cut short"),
         ("eval small.tweedie --run empty", "has it been trained?"),

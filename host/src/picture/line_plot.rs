@@ -6,17 +6,15 @@
 use std::fmt::Write;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use image::RgbImage;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
-use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Axis;
-use super::{PictureError, png};
+use super::{PictureError, font, png};
 use crate::atomic_file;
 
 /// How many drawn pixels become one along each side.
@@ -25,7 +23,6 @@ const OVERSAMPLING: u32 = 3;
 const HEADER: u32 = 48;
 const LEGEND_ROW: u32 = 30;
 
-const FONT: &str = "Noto Sans";
 const INK: RGBColor = RGBColor(38, 42, 51);
 const FAINT_INK: RGBColor = RGBColor(98, 104, 117);
 const GRID: RGBColor = RGBColor(228, 231, 236);
@@ -184,10 +181,7 @@ impl LinePlot {
     /// # Errors
     /// As of [`write`](Self::write).
     pub fn draw(&self) -> Result<RgbImage, PictureError> {
-        static REGISTERED: OnceLock<bool> = OnceLock::new();
-        if !REGISTERED.get_or_init(|| register_font(FONT, FontStyle::Normal, ttf_noto_sans::REGULAR).is_ok()) {
-            return Err(PictureError::Font);
-        }
+        font::register()?;
         let (width, height) = (px(self.size.0), px(self.size.1));
         let mut large = RgbImage::from_pixel(width, height, image::Rgb([255; 3]));
         {
@@ -327,7 +321,7 @@ fn scaled(pixels: f64) -> u32 {
 }
 
 fn text(size: u32, colour: RGBColor) -> TextStyle<'static> {
-    (FONT, px(size)).into_font().color(&colour)
+    (font::FAMILY, px(size)).into_font().color(&colour)
 }
 
 /// At most four points for each column of a picture (first, least, greatest, last), which look like all of them.

@@ -10,6 +10,7 @@
 //! | [`animation`] | pictures one after the other | an animated PNG |
 //! | [`terminal`] | a picture, or a few samples side by side | text |
 //! | [`line_plot`] | curves and points over two axes | a PNG, and CSV |
+//! | [`font`] | text | a picture |
 //! | [`loss_plot`] | the loss of a training run | a PNG |
 //!
 //! Pixels are in `[-1, 1]` (-1 black, 1 white), as networks see them; what is outside is clamped, and what is not a
@@ -26,6 +27,7 @@ pub mod animation;
 pub mod axis;
 pub mod cloud;
 mod depiction;
+pub mod font;
 pub mod line_plot;
 pub mod loss_plot;
 pub mod panel;

@@ -64,7 +64,11 @@ fn grid(shape: &[usize], count: usize, size: (usize, usize)) -> Result<Grid, Pic
             let above = ((height.saturating_sub(gap(width))) / 2).min(width);
             let (columns, rows) = if beside >= above { (2, 1) } else { (1, 2) };
             let side = beside.max(above);
-            Ok(if side < LEAST { Grid { columns: 0, rows: 0, cell: (0, 0) } } else { Grid { columns, rows, cell: (side, side) } })
+            Ok(if side < LEAST {
+                Grid { columns: 0, rows: 0, cell: (0, 0) }
+            } else {
+                Grid { columns, rows, cell: (side, side) }
+            })
         }
         Depiction::Traces => {
             // Below each other, and in more columns when they would be too low.

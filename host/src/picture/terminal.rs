@@ -110,8 +110,7 @@ pub fn rows(
     let images: Vec<&[f32]> = images.chunks_exact(pixels).take(count).collect();
     let width_columns = width_columns.max(style.columns_per_pixel());
     let block = h.max(w).div_ceil(LONGEST_SIDE).max((w * style.columns_per_pixel()).div_ceil(width_columns));
-    let images: Vec<Vec<String>> =
-        images.into_iter().map(|image| lines(&shrunk(image, h, w, block), style)).collect();
+    let images: Vec<Vec<String>> = images.into_iter().map(|image| lines(&shrunk(image, h, w, block), style)).collect();
 
     let labels = &labels[..labels.len().min(images.len())];
     let widest_label = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);

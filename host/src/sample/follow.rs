@@ -8,7 +8,6 @@ use crate::tensor::{BatchNoise, CandleTensor};
 use candle_core::Device;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
-use tweedie_core::guidance::Guidance;
 use tweedie_core::plan;
 use tweedie_core::sampler::{self, Workspace};
 use tweedie_core::{Denoiser, StepId};
@@ -44,15 +43,13 @@ pub fn follow(
     show: &mut dyn FnMut(Stage) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let prepared = Prepared::new(model, settings)?;
-    let job = prepared.job(model, settings, seed, device);
+    let job = prepared.job(model, seed, device);
     // Each thread has a part of the rows, and they meet after every step.
     let threads = if device.is_cpu() { rayon::current_num_threads().max(1) } else { 1 };
     let rows = classes.len().div_ceil(threads).clamp(1, if device.is_cpu() { ROWS } else { usize::MAX });
-    let none = vec![model.description.classes as u32; rows];
     let parts = classes.chunks(rows).enumerate();
-    let mut parts = parts
-        .map(|(part, classes)| Part::begin(&job, part * rows, classes, &none[..classes.len()]))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut parts =
+        parts.map(|(part, classes)| Part::begin(&job, part * rows, classes)).collect::<Result<Vec<_>, _>>()?;
     let steps = job.plan.len();
     for step in 0..=steps {
         let level = job.plan.get(step).map(|step| step.level);
@@ -89,10 +86,10 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn begin(job: &'a Job<'_>, first: usize, classes: &'a [u32], none: &'a [u32]) -> Result<Self, Error> {
+    fn begin(job: &'a Job<'_>, first: usize, classes: &[u32]) -> Result<Self, Error> {
         let (state, noise) = job.begin(first, classes)?;
         let x = CandleTensor(state);
-        let network = NetworkDenoiser { job, classes, none, guidance: Guidance::new(job.settings.guidance) };
+        let network = NetworkDenoiser::new(job, classes)?;
         Ok(Self {
             x0_hats: vec![x.clone(); plan::history(job.plan)],
             noise_buffer: x.clone(),

@@ -130,6 +130,7 @@ pub(super) mod tests {
         }
 
         fn check(&self, request: &Request) -> Result<(), String> {
+            self.0.check_class(request.class)?;
             match (request.steps, request.solver) {
                 (7, _) => Err("seven is no number".into()),
                 (_, Some(SolverName::Ddim | SolverName::UniPc)) => Ok(()),

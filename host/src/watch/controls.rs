@@ -242,11 +242,10 @@ mod tests {
         assert_eq!([steps("]"), steps("["), steps("[[[[[")], [5, 3, 1]);
         let solver = |keys| after(keys).0.request.solver;
         // Solvers that cannot draw it are passed over, and the circle closes.
-        assert_eq!([solver("o"), solver("oo"), solver("O")], [
-            Some(SolverName::UniPc),
-            Some(SolverName::Ddim),
-            Some(SolverName::UniPc)
-        ]);
+        assert_eq!(
+            [solver("o"), solver("oo"), solver("O")],
+            [Some(SolverName::UniPc), Some(SolverName::Ddim), Some(SolverName::UniPc)]
+        );
         let guidance = |keys| after(keys).0.request.guidance;
         assert_eq!([guidance("g"), guidance("gg"), guidance("gG"), guidance("GGG")], [1.5, 2.0, 1.0, 0.0]);
         let speed = |keys| after(keys).0.per_second;

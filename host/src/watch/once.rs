@@ -15,7 +15,8 @@ pub fn print(artist: &dyn Artist, request: &Request, sheet: Sheet, out: &mut imp
     let subject = artist.subject();
     let room = sheet.room(subject, request.count)?.max(1);
     let controls = Controls::new(Request { count: request.count.min(room), ..request.clone() }, 1.0);
-    let mut written = writeln!(out, "{}", View { subject, controls: &controls, frame: None }.title()).map_err(Error::from);
+    let mut written =
+        writeln!(out, "{}", View { subject, controls: &controls, frame: None }.title()).map_err(Error::from);
     let drawn = artist.draw(&controls.request, &mut |frame| {
         let view = View { subject, controls: &controls, frame: Some(&frame) };
         let mut print = || -> Result<(), Error> {

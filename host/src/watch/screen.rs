@@ -1,7 +1,7 @@
 //! The terminal: taken over while a drawing is watched, and left as it was found whatever happens.
 
 use super::controls::Key;
-use super::session::{Outcome, Session};
+use super::session::{Outcome, Session, broken_down};
 use super::view::{Sheet, View};
 use crate::error::Error;
 use crate::picture::terminal::Style;
@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whether the terminal is taken over.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -100,13 +100,15 @@ pub fn watch(mut session: Session) -> Result<(), Error> {
                 },
                 _ => {}
             }
-            patience = std::time::Duration::ZERO;
+            patience = Duration::ZERO;
         }
         is_new |= session.tick(Instant::now())?;
     }
     drop(taken);
-    // The artist's thread may have broken down just now.
-    session.tick(Instant::now()).map(|_| ())
+    match asked.load(Ordering::Relaxed) {
+        true => Ok(()),
+        false => Err(broken_down()),
+    }
 }
 
 /// Writes a whole page in one go over the one before.

@@ -3,9 +3,9 @@
 use super::artist::{Artist, Frame, Request};
 use super::controls::{Controls, Effect, Key};
 use super::studio::{News, Studio};
+use crate::atomic_file;
 use crate::error::Error;
 use crate::picture::{Depiction, PictureError, png};
-use crate::atomic_file;
 use image::{Rgb, RgbImage, imageops};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,11 @@ pub enum Outcome {
     Changed,
     /// The end.
     Quit,
+}
+
+/// What is said of an artist's thread that has panicked.
+pub(super) fn broken_down() -> Error {
+    Error::Argument("the drawing broke down; what went wrong is said above".to_owned())
 }
 
 /// A drawing that is watched.
@@ -136,7 +141,7 @@ impl Session {
                 return Ok(false);
             }
             Some(News::Failed(why)) => (self.controls.note, self.failed) = (Some(why), true),
-            Some(News::Gone) => return Err(Error::Argument("the drawing broke down; what went wrong is said above".to_owned())),
+            Some(News::Gone) => return Err(broken_down()),
         }
         Ok(true)
     }

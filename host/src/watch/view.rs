@@ -47,9 +47,9 @@ impl Sheet {
         let ((columns, lines), Self { columns: own, lines: own_lines, .. }) = (LEAST, self);
         match own >= columns && own_lines >= lines {
             true => Ok(()),
-            false => Err(format!(
-                "this terminal has {own} columns and {own_lines} lines; {columns} and {lines} are needed"
-            )),
+            false => {
+                Err(format!("this terminal has {own} columns and {own_lines} lines; {columns} and {lines} are needed"))
+            }
         }
     }
 
@@ -101,7 +101,9 @@ impl View<'_> {
 
     /// How far the drawing is.
     pub fn progress(&self) -> String {
-        let Some(Frame { step, steps, angle, seconds, .. }) = self.frame else { return "waiting for the noise".to_owned() };
+        let Some(Frame { step, steps, angle, seconds, .. }) = self.frame else {
+            return "waiting for the noise".to_owned();
+        };
         let done = (step * BAR).checked_div(*steps).unwrap_or(BAR);
         let bar: String = (0..BAR).map(|place| if place < done { '=' } else { '-' }).collect();
         let width = steps.to_string().len();
@@ -224,7 +226,7 @@ mod tests {
         // In colours pixels are as wide as a character and half as high, so that there is room for larger ones.
         let colours = view.page(Sheet { style: Style::TrueColour, ..sheet }).unwrap();
         assert_eq!(colours.len(), 14);
-        assert!(colours[3].starts_with("\x1b[38;2;255;255;255;48;2;255;255;255m▀▀▀▀▀▀▀▀▀▀▀▀▀▀\x1b["), "{:?}", colours[3]);
+        assert!(colours[3].starts_with("\x1b[38;2;255;255;255;48;2;255;255;255m▀▀▀▀▀▀▀\x1b[38;2;0;0;0;48;2;0;0;0m"));
         assert_eq!(view.panels((5, 2)).unwrap()[0].dimensions(), (5, 2));
 
         // Before the first frame, and before the first estimate.
@@ -235,7 +237,10 @@ mod tests {
         let noise = Frame { step: 0, x0_hat: None, ..frame.clone() };
         view.frame = Some(&noise);
         let page = view.page(sheet).unwrap();
-        assert_eq!((page[1].as_str(), page[3].as_str()), ("step  0 of 12 [--------------------] noise 0.75  paused", &upper[..26]));
+        assert_eq!(
+            (page[1].as_str(), page[3].as_str()),
+            ("step  0 of 12 [--------------------] noise 0.75  paused", &upper[..26])
+        );
     }
 
     #[test]
@@ -253,7 +258,12 @@ mod tests {
         let small = view.page(Sheet { columns: 59, lines: 5, style: Style::Ascii }).unwrap();
         assert!(small[0].starts_with("this terminal has 59 columns and 5 lines; 60 and 14 are nee"), "{small:?}");
         assert_eq!(small.len(), 5);
-        assert!(Sheet { columns: 59, lines: 99, style: Style::Ascii }.check().unwrap_err().ends_with("60 and 14 are needed"));
+        assert!(
+            Sheet { columns: 59, lines: 99, style: Style::Ascii }
+                .check()
+                .unwrap_err()
+                .ends_with("60 and 14 are needed")
+        );
     }
 
     #[test]
@@ -263,7 +273,10 @@ mod tests {
         subject.fixed = Fixed { solver: Some("its own".into()), ..Fixed::default() };
         let mut controls = Controls::new(Request { solver: None, steps: 1, ..request() }, 10.0);
         let title = |subject: &Subject, controls: &Controls| View { subject, controls, frame: None }.title();
-        assert_eq!(title(&subject, &controls), "runs/tiny  classes in turn  seed 0  its own plan, 1 step  candle on cpu");
+        assert_eq!(
+            title(&subject, &controls),
+            "runs/tiny  classes in turn  seed 0  its own plan, 1 step  candle on cpu"
+        );
         controls.request.class = Some(0);
         controls.request.solver = Some(SolverName::DpmPlusPlus2M);
         assert!(title(&subject, &controls).contains("class 0 (a seven)  seed 0  dpm++2m, 1 step"));
@@ -280,13 +293,11 @@ mod tests {
             let mut controls = Controls::new(request(), 10.0);
             controls.request.count = usize::from(count % 20) + 1;
             let style = [Style::Ascii, Style::Colours256, Style::TrueColour][usize::from(style) % 3];
-            let sheet = Sheet {
-                columns: LEAST.0 + usize::from(columns) / 2,
-                lines: LEAST.1 + usize::from(lines) / 4,
-                style,
-            };
+            let sheet =
+                Sheet { columns: LEAST.0 + usize::from(columns) / 2, lines: LEAST.1 + usize::from(lines) / 4, style };
             let numbers = vec![0.4; controls.request.count * subject.features()];
-            let frame = Frame { step: 1, steps: 2, angle: 0.5, state: numbers.clone(), x0_hat: Some(numbers), seconds: 0.1 };
+            let frame =
+                Frame { step: 1, steps: 2, angle: 0.5, state: numbers.clone(), x0_hat: Some(numbers), seconds: 0.1 };
             let view = View { subject: &subject, controls: &controls, frame: Some(&frame) };
             let page = view.page(sheet).unwrap();
             let width = |line: &str| console::measure_text_width(line);

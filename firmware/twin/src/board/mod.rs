@@ -24,6 +24,8 @@ pub fn boards() -> PathBuf {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// There is no file; what is there instead, and what would be right.
+    NoFile(PathBuf, &'static str),
     /// The file cannot be read.
     Read(PathBuf, io::Error),
     /// It is no artifact that could be run.
@@ -42,11 +44,14 @@ impl std::error::Error for ModelError {}
 impl std::fmt::Display for ModelError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::NoFile(path, what) => write!(f, "{}: {what}", path.display()),
+            Self::Read(path, error) => write!(f, "{}: cannot read it: {error}", path.display()),
             Self::Artifact(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Class { class, classes: 0 } => write!(f, "there is no class {class}: the model knows no classes"),
+            Self::Class { class, classes: 0 } => {
+                write!(f, "--class {class}: this model was trained without classes")
+            }
             Self::Class { class, classes } => {
-                write!(f, "there is no class {class}: the model's classes are 0 to {}", classes - 1)
+                write!(f, "--class {class}: this model knows the classes 0 to {}", classes - 1)
             }
         }
     }
@@ -60,16 +65,31 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Reads and checks a file.
+    /// Reads and checks a file. One that is no multiple of 4 bytes long has been cut short, and loses its last bytes here.
     ///
     /// # Errors
     /// [`ModelError`] when it is missing or no artifact.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let no_file = |what| ModelError::NoFile(path.to_path_buf(), what);
         let read = |error| ModelError::Read(path.to_path_buf(), error);
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(no_file("there is no such file; make one with `cargo xtask export RUN -o FILE.tweedie`"));
+            }
+            Ok(found) if found.is_dir() => return Err(no_file("this is a folder, not an artifact")),
+            Ok(found) if !found.is_file() => return Err(no_file("this is not a regular file")),
+            _ => {}
+        }
         let bytes = fs::read(path).map_err(read)?;
-        let words: Vec<_> = bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let (words, _) = bytes.as_chunks::<4>();
+        let words: Vec<_> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
         Artifact::parse(&words).map_err(|error| ModelError::Artifact(path.to_path_buf(), error))?;
         Ok(Self { path: fs::canonicalize(path).map_err(read)?, words })
+    }
+
+    /// Its words.
+    pub fn words(&self) -> &[u32] {
+        &self.words
     }
 
     /// The artifact.
@@ -125,7 +145,36 @@ pub fn request(seed: u64, count: u64, class: Option<u16>, classes: u16) -> Strin
 
 #[cfg(test)]
 mod tests {
-    use super::request;
+    use super::{ModelFile, request};
+
+    #[test]
+    fn what_is_no_artifact_gets_one_sentence() {
+        let folder = std::env::temp_dir().join(format!("tweedie-no-artifacts-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let sentence = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            std::fs::write(&path, bytes).expect("a file");
+            ModelFile::open(&path).err().expect("no artifact").to_string()
+        };
+        let mut newer = b"TWEEDIE\0".to_vec();
+        newer.extend([7, 0, 16, 0]);
+        newer.resize(100, 0);
+        let mut longer = b"TWEEDIE\0".to_vec();
+        longer.extend([1, 0, 16, 0, 0, 1, 0, 0]);
+        longer.resize(64, 0);
+        for (found, part) in [
+            (sentence("png", b"\x89PNG\r\n\x1a\n and so on"), "not a Tweedie artifact"),
+            (sentence("empty", b""), "cut short: 64 bytes are needed, 0 are there"),
+            (sentence("newer", &newer), "version 7"),
+            (sentence("longer", &longer), "cut short: 1024 bytes are needed, 64 are there"),
+        ] {
+            assert!(found.contains(part) && !found.contains('\n'), "{found}");
+        }
+        let sentence = |path| ModelFile::open(path).err().expect("no artifact").to_string();
+        assert!(sentence(&folder).ends_with("a folder, not an artifact"));
+        assert!(sentence(&folder.join("none")).contains("no such file"));
+        std::fs::remove_dir_all(folder).expect("the folder goes");
+    }
 
     #[test]
     fn classes_take_turns_unless_one_is_named() {

@@ -201,11 +201,7 @@ impl Stages {
     /// What is done before the first step, and what is done in each.
     pub fn finish(self, artifact: &Artifact<'_>, stride: usize, scratch: usize) -> (Vec<Stage>, Vec<Stage>) {
         let header = artifact.header();
-        let zeros = Stage::new(
-            Name::Zero,
-            (header.arena as usize).div_ceil(MOVED),
-            moving(header.arena, 0, 0, [0; 6]),
-        );
+        let zeros = Stage::new(Name::Zero, (header.arena as usize).div_ceil(MOVED), moving(header.arena, 0, 0, [0; 6]));
         let [begin, enter, advance] = of_plan(artifact);
         let mut layers = Vec::new();
         for layer in self.layers {
@@ -361,22 +357,19 @@ fn of_mixture(layer: &Mixture<'_>, steps: usize, tables: &mut Tables) -> [Stage;
         of_levels(|level| level.gain_shift.into()),
     ];
     let falling = tables.falling();
-    [
-        (Name::Project, blocks * rows.div_ceil(ROWS)),
-        (Name::Posterior, 1),
-        (Name::Expand, features.div_ceil(ROWS)),
-    ]
-    .map(|(name, jobs)| {
-        let mut words = vec![0, jobs as u32, layer.features, layer.components.into(), layer.rank.into()];
-        words.extend([layer.blocks, layer.blocks, layer.input_at, layer.output_at]);
-        words.extend([rows_at, offsets, multipliers, columns_at, output_multipliers]);
-        let at = words.len();
-        words.extend([0; 7]);
-        words.push(falling);
-        let mut stage = Stage::new(name, jobs, words);
-        stage.by_step = (at..).zip(changing.clone()).collect();
-        stage
-    })
+    [(Name::Project, blocks * rows.div_ceil(ROWS)), (Name::Posterior, 1), (Name::Expand, features.div_ceil(ROWS))].map(
+        |(name, jobs)| {
+            let mut words = vec![0, jobs as u32, layer.features, layer.components.into(), layer.rank.into()];
+            words.extend([layer.blocks, layer.blocks, layer.input_at, layer.output_at]);
+            words.extend([rows_at, offsets, multipliers, columns_at, output_multipliers]);
+            let at = words.len();
+            words.extend([0; 7]);
+            words.push(falling);
+            let mut stage = Stage::new(name, jobs, words);
+            stage.by_step = (at..).zip(changing.clone()).collect();
+            stage
+        },
+    )
 }
 
 /// The stages of `plan.wgsl`: before the first step, at the beginning of each, and at its end.

@@ -1,0 +1,63 @@
+//! The font that pictures are lettered with: a part of the program, so that they look the same on every machine.
+
+use std::sync::OnceLock;
+
+use image::RgbImage;
+use plotters::prelude::{BitMapBackend, IntoDrawingArea, RGBColor};
+use plotters::style::{FontStyle, IntoFont, register_font};
+
+use super::PictureError;
+
+/// Its name.
+pub const FAMILY: &str = "Noto Sans";
+
+/// Makes it known to the library that draws; needed before anything is lettered.
+///
+/// # Errors
+/// [`PictureError::Font`] if it cannot be read.
+pub fn register() -> Result<(), PictureError> {
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    match REGISTERED.get_or_init(|| register_font(FAMILY, FontStyle::Normal, ttf_noto_sans::REGULAR).is_ok()) {
+        true => Ok(()),
+        false => Err(PictureError::Font),
+    }
+}
+
+/// Writes text of `size` pixels into a picture, its upper left corner at `at`; what does not fit is cut off.
+///
+/// # Errors
+/// [`PictureError::Font`], [`PictureError::Draw`].
+pub fn letter(
+    picture: &mut RgbImage,
+    text: &str,
+    at: (i32, i32),
+    size: u32,
+    [red, green, blue]: [u8; 3],
+) -> Result<(), PictureError> {
+    register()?;
+    let dimensions = picture.dimensions();
+    let area = BitMapBackend::with_buffer(picture, dimensions).into_drawing_area();
+    let style = (FAMILY, size).into_font().color(&RGBColor(red, green, blue));
+    area.draw_text(text, &style, at)?;
+    Ok(area.present()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_stand_where_they_are_put() {
+        let mut picture = RgbImage::new(80, 30);
+        letter(&mut picture, "H", (40, 5), 20, [255, 200, 100]).unwrap();
+        let inked: Vec<(u32, u32)> = picture
+            .enumerate_pixels()
+            .filter(|(_, _, pixel)| pixel.0 == [255, 200, 100])
+            .map(|(x, y, _)| (x, y))
+            .collect();
+        assert!(
+            inked.len() > 20 && inked.iter().all(|&(x, y)| (40..60).contains(&x) && (5..28).contains(&y)),
+            "{inked:?}"
+        );
+    }
+}
