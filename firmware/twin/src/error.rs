@@ -33,6 +33,9 @@ pub enum Error {
         /// What the model has.
         reason: String,
     },
+    /// A device that knows no integers.
+    #[error("an artifact is drawn with --device cpu, by the firmware library, or with --device wgpu, on a GPU")]
+    Device,
     /// Too many samples for one call.
     #[error("--count {count} is more than the {most} that one call draws")]
     Count {

@@ -11,7 +11,7 @@
 //! | [`eval`] | `cargo xtask eval FILE` |
 //! | [`run`] | `cargo xtask run` |
 //! | [`board`] | boards' programs: built, weighed, listened to |
-//! | [`draw`] | samples of an artifact, on every core |
+//! | [`draw`] | samples of an artifact, on every core or on a GPU |
 //! | [`artifact_file`] | an artifact's words from a file |
 //! | [`error`] | what can go wrong |
 

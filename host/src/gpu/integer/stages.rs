@@ -3,13 +3,10 @@
 use super::batch::LANES;
 use super::tables::{LinearTables, ROWS, Tables};
 use crate::gpu::GpuError;
-use crate::gpu::context::PARAMETER_BYTES;
+use crate::gpu::context::{Parameters, parameters};
 use tweedie_core::artifact::{
     Artifact, Attention, Convolution, Depthwise, Layer, Linear, Mixture, Normalise, PlanStep, Rearrange,
 };
-
-/// A call's parameters.
-pub type Parameters = [u32; PARAMETER_BYTES / 4];
 
 /// Numbers that a job of moving takes, and elements of a state that one of the plan does.
 const MOVED: usize = 8;
@@ -105,8 +102,7 @@ impl Stage {
 
     /// The parameters of a step under a seed.
     pub fn parameters(&self, step: usize, seed: u64) -> Parameters {
-        let mut parameters = [0; PARAMETER_BYTES / 4];
-        parameters.iter_mut().zip(&self.words).for_each(|(place, &word)| *place = word);
+        let mut parameters = parameters(&self.words);
         for (at, values) in &self.by_step {
             parameters[*at] = values.get(step).copied().unwrap_or(0);
         }
@@ -201,11 +197,7 @@ impl Stages {
     /// What is done before the first step, and what is done in each.
     pub fn finish(self, artifact: &Artifact<'_>, stride: usize, scratch: usize) -> (Vec<Stage>, Vec<Stage>) {
         let header = artifact.header();
-        let zeros = Stage::new(
-            Name::Zero,
-            (header.arena as usize).div_ceil(MOVED),
-            moving(header.arena, 0, 0, [0; 6]),
-        );
+        let zeros = Stage::new(Name::Zero, (header.arena as usize).div_ceil(MOVED), moving(header.arena, 0, 0, [0; 6]));
         let [begin, enter, advance] = of_plan(artifact);
         let mut layers = Vec::new();
         for layer in self.layers {
@@ -361,22 +353,19 @@ fn of_mixture(layer: &Mixture<'_>, steps: usize, tables: &mut Tables) -> [Stage;
         of_levels(|level| level.gain_shift.into()),
     ];
     let falling = tables.falling();
-    [
-        (Name::Project, blocks * rows.div_ceil(ROWS)),
-        (Name::Posterior, 1),
-        (Name::Expand, features.div_ceil(ROWS)),
-    ]
-    .map(|(name, jobs)| {
-        let mut words = vec![0, jobs as u32, layer.features, layer.components.into(), layer.rank.into()];
-        words.extend([layer.blocks, layer.blocks, layer.input_at, layer.output_at]);
-        words.extend([rows_at, offsets, multipliers, columns_at, output_multipliers]);
-        let at = words.len();
-        words.extend([0; 7]);
-        words.push(falling);
-        let mut stage = Stage::new(name, jobs, words);
-        stage.by_step = (at..).zip(changing.clone()).collect();
-        stage
-    })
+    [(Name::Project, blocks * rows.div_ceil(ROWS)), (Name::Posterior, 1), (Name::Expand, features.div_ceil(ROWS))].map(
+        |(name, jobs)| {
+            let mut words = vec![0, jobs as u32, layer.features, layer.components.into(), layer.rank.into()];
+            words.extend([layer.blocks, layer.blocks, layer.input_at, layer.output_at]);
+            words.extend([rows_at, offsets, multipliers, columns_at, output_multipliers]);
+            let at = words.len();
+            words.extend([0; 7]);
+            words.push(falling);
+            let mut stage = Stage::new(name, jobs, words);
+            stage.by_step = (at..).zip(changing.clone()).collect();
+            stage
+        },
+    )
 }
 
 /// The stages of `plan.wgsl`: before the first step, at the beginning of each, and at its end.
