@@ -12,6 +12,9 @@ pub enum Error {
     /// An artifact that cannot be used, or a class that it lacks.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A device that knows no integers.
+    #[error("an artifact is drawn with --device cpu, by the firmware library, or with --device wgpu, on a GPU")]
+    Device,
     /// Too many samples for one call.
     #[error("--count {count} is more than the {most} that one call draws")]
     Count {

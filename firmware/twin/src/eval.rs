@@ -1,23 +1,22 @@
 //! `cargo xtask eval FILE`.
 
 use crate::board::ModelFile;
-use crate::draw::{draw, model};
+use crate::draw::{DeviceOptions, Drawer, model};
 use crate::error::Error;
 use candle_core::Device;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use tweedie_core::artifact::Artifact;
-use tweedie_firmware::Model;
 use tweedie_host::checkpoint;
+use tweedie_host::cli::drawer;
 use tweedie_host::cli::eval::{Options, Prepared, Progress, gallery, leave};
 use tweedie_host::condition::Asked;
 use tweedie_host::export::origin::may_come_of;
 use tweedie_host::judge::evaluation::{Evaluation, Quantisation, Stated, Subject, SubjectKind, VERSION};
 use tweedie_host::judge::series::Series;
 use tweedie_host::preset::{DataSettings, SamplingSettings};
-use tweedie_host::sample::sample;
 
-/// Judge an artifact: its samples, drawn on this machine with the bits of a microcontroller.
+/// Judge an artifact: its samples, drawn on this machine with the bits of a microcontroller, whatever the device.
 ///
 /// Scores are those of `eval RUN`. With --run the float model draws as many samples from the same noise, and what quantisation costs is said.
 /// Files are left beside digits.tweedie in digits.eval (or in --out): eval.json and report.html.
@@ -26,13 +25,16 @@ use tweedie_host::sample::sample;
 Examples:
   cargo xtask eval digits.tweedie                    an artifact that draws the embedded digits
   cargo xtask eval digits.tweedie --run runs/digits  and what quantisation costs
-  cargo xtask eval faces.tweedie --data faces.npy    an artifact of your own data")]
+  cargo xtask eval faces.tweedie --data faces.npy    an artifact of your own data
+  cargo xtask eval digits.tweedie --run runs/digits --count 50000 --device wgpu  many samples, on a GPU")]
 pub struct Arguments {
     /// An artifact, as `export` leaves it
     file: PathBuf,
     /// The run that it was exported from, to say what quantisation costs
     #[arg(long, value_name = "RUN")]
     run: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceOptions,
     #[command(flatten)]
     options: Options,
 }
@@ -54,15 +56,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let Prepared { panel, judge, settings, classes, notes } =
         options.prepare(&own, &shape, usize::from(header.classes), &progress)?;
 
+    let drawer = Drawer::open(&model, &arguments.device, settings.count)?;
     progress.show("drawing in fixed point");
     let asked: Vec<Option<u16>> = classes.iter().map(|&class| (header.classes > 0).then_some(class as u16)).collect();
-    let fixed = Series::of(&panel, &settings, (model.steps(), true), &classes, |seed| drawn(&model, &asked, seed))?;
+    let fixed = Series::of(&panel, &settings, (model.steps(), true), &classes, |seed| drawn(&drawer, &asked, seed))?;
     progress.done("drawn in fixed point and scored");
     let quantisation = match (&float, &arguments.run) {
         (Some((float, sampling)), Some(run)) => {
             progress.show("drawing in floating point");
+            let of_run = drawer::Drawer::open(arguments.device.device, &arguments.device.gpu)?;
             let of_float = Series::of(&panel, &settings, (model.steps(), true), &classes, |seed| {
-                sample(float, sampling, &classes, seed, &Device::Cpu)
+                of_run.sample(float, sampling, &classes, seed)
             })?;
             progress.done("drawn in floating point and scored");
             Some(Quantisation::between(&fixed, of_float, run))
@@ -114,6 +118,6 @@ fn float_model(
 }
 
 /// Samples in the network's range.
-fn drawn(model: &Model<'_>, classes: &[Option<u16>], seed: u64) -> Result<Vec<f32>, Error> {
-    Ok(draw(model, classes, seed)?.iter().map(|value| value.to_num()).collect())
+fn drawn(drawer: &Drawer<'_>, classes: &[Option<u16>], seed: u64) -> Result<Vec<f32>, Error> {
+    Ok(drawer.draw(classes, seed)?.iter().map(|value| value.to_num()).collect())
 }

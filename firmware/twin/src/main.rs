@@ -13,7 +13,7 @@
 //! | [`run`] | `cargo xtask run` |
 //! | [`bench`] | `cargo xtask bench --kernels` |
 //! | [`board`] | boards' programs: built, weighed, listened to |
-//! | [`draw`] | samples of an artifact, on every core |
+//! | [`draw`] | samples of an artifact, on every core or on a GPU |
 //! | [`error`] | what can go wrong |
 
 mod bench;

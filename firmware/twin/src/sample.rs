@@ -2,7 +2,7 @@
 
 use crate::board::ModelFile;
 use crate::cli::positive;
-use crate::draw::{classes_in_turn, draw, model};
+use crate::draw::{DeviceOptions, Drawer, classes_in_turn, model};
 use crate::error::Error;
 use clap::Args;
 use std::path::PathBuf;
@@ -22,7 +22,8 @@ use tweedie_host::{atomic_file, npy};
 #[command(after_help = "\
 Examples:
   cargo xtask sample digits.tweedie --class 3 --count 16    sixteen threes
-  cargo xtask sample digits.tweedie --count 2000 --out all  2000 samples, classes 0, 1, 2, … in turn")]
+  cargo xtask sample digits.tweedie --count 2000 --out all  2000 samples, classes 0, 1, 2, … in turn
+  cargo xtask sample digits.tweedie --count 50000 --device wgpu  on a GPU, with the same bits")]
 pub struct Arguments {
     /// An artifact, as `export` leaves it
     file: PathBuf,
@@ -41,6 +42,8 @@ pub struct Arguments {
     /// Print a summary as JSON on standard output instead of samples
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
 }
 
 /// The most samples drawn by one call, as of the host.
@@ -57,8 +60,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let dims: Vec<usize> = header.dims.iter().take(usize::from(header.rank)).map(|&n| usize::from(n)).collect();
     let depiction = Depiction::of(&dims);
     let classes = arguments.classes(header.classes, depiction)?;
+    let drawer = Drawer::open(&model, &arguments.device, classes.len())?;
     let begun = Instant::now();
-    let raw = draw(&model, &classes, arguments.seed)?;
+    let raw = drawer.draw(&classes, arguments.seed)?;
     let seconds = begun.elapsed().as_secs_f64();
 
     let out = arguments.out.clone().unwrap_or_else(|| arguments.file.with_extension("samples"));
@@ -78,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let summary = serde_json::json!({
         "file": arguments.file, "count": classes.len(), "class": arguments.class, "seed": arguments.seed, "steps": model.steps(),
-        "scratch_bytes": 4 * model.scratch_words(), "seconds": seconds,
+        "device": drawer.name(), "scratch_bytes": 4 * model.scratch_words(), "seconds": seconds,
     });
     atomic_file::write(&out.join("samples.json"), format!("{summary:#}\n").as_bytes()).map_err(Error::Write)?;
 

@@ -56,6 +56,37 @@ fn samples_are_left_as_pictures_and_arrays() {
     assert_eq!(few[128..], all[128..][..5 * 128]);
 }
 
+/// Where there is no adapter nothing is compared, unless this is continuous integration, which has one.
+#[cfg(feature = "wgpu")]
+#[test]
+fn a_gpu_leaves_the_same_bits() {
+    let folder = prepared();
+    assert!(twin(folder.path(), "sample small.tweedie --count 300 --seed 4 --out cpu").status.success());
+    let output = twin(folder.path(), "sample small.tweedie --count 300 --seed 4 --out gpu --device wgpu --json");
+    let error = String::from_utf8(output.stderr).unwrap();
+    if error.contains("no GPU was found") && std::env::var_os("CI").is_none() {
+        println!("skipped: {error}");
+        return;
+    }
+    assert!(output.status.success(), "{error}");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(summary["device"].as_str().unwrap().starts_with("wgpu: "), "{summary}");
+    for name in ["samples.raw.npy", "samples.npy", "labels.npy", "samples.png"] {
+        let left = |out: &str| std::fs::read(folder.path().join(out).join(name)).unwrap();
+        assert_eq!(left("cpu"), left("gpu"), "{name}");
+    }
+
+    let output = twin(folder.path(), "eval small.tweedie --run small --count 100 --seeds 2 --json --device wgpu");
+    assert!(output.status.success(), "{output:?}");
+    let evaluation: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
+    let cost = evaluation.quantisation.unwrap();
+    assert!((cost.frechet_pixels.mean - 1.0).abs() < 0.05 && cost.mean_difference < 0.05, "{cost:?}");
+
+    let output = twin(folder.path(), "sample small.tweedie --device wgpu --adapter nowhere");
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && sentence.contains("no adapter is called `nowhere`"), "{sentence}");
+}
+
 #[test]
 fn an_artifact_is_judged_beside_its_run() {
     let folder = prepared();
@@ -143,6 +174,11 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ("watch small.tweedie --fps none", "from 0.1 to 1000"),
         ("run none.tweedie", "no such file"),
         ("run small.tweedie --class 10", "the classes 0 to 9"),
+        ("sample small.tweedie --device cuda", "--device cpu, by the firmware library, or with --device wgpu"),
+        ("sample small.tweedie --device tpu", "tpu is no device"),
+        ("sample small.tweedie --adapter 0", "an option of --device wgpu"),
+        #[cfg(not(feature = "wgpu"))]
+        ("eval small.tweedie --device wgpu", "--features wgpu"),
         ("eval none.tweedie", "no such file"),
         ("eval short.tweedie", "cut short"),
         ("eval small.tweedie --run empty", "has it been trained?"),

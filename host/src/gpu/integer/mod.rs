@@ -16,10 +16,11 @@ mod batch;
 mod stages;
 mod tables;
 
-use super::context::{Access, Call, Gpu, Kernel, Storage};
+use super::adapter::Listed;
+use super::context::{Access, Call, Gpu, Storage};
 use super::error::GpuError;
 use batch::{Batch, GROUP, LANES, SAMPLES, groups_of};
-use stages::{Name, Parameters, Stage, Stages};
+use stages::{Name, Stage, Stages};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tables::Tables;
@@ -88,12 +89,17 @@ impl IntegerSampler {
         let mut calls = HashMap::new();
         for name in first.iter().chain(&each).map(|stage| stage.name) {
             if !calls.contains_key(&name) {
-                let kernel: Kernel = gpu.kernel(name.entry(), &name.source(), &ACCESS)?;
+                let kernel = gpu.kernel(name.entry(), &name.source(), &ACCESS)?;
                 calls.insert(name, gpu.bind(&kernel, &[&tables, &arena, &samples, &states, &scratch])?);
             }
         }
         let (classes, steps) = (header.classes, artifact.steps());
         Ok(Self { gpu: gpu.clone(), features, classes, steps, stride, first, each, calls, samples, states })
+    }
+
+    /// The adapter.
+    pub fn adapter(&self) -> &Listed {
+        self.gpu.adapter()
     }
 
     /// How many samples are drawn together at most.
@@ -139,7 +145,7 @@ impl IntegerSampler {
 
     fn enqueue(&self, stage: &Stage, step: usize, seed: u64, groups: usize) -> Result<(), GpuError> {
         let Some(call) = self.calls.get(&stage.name) else { return Ok(()) };
-        let parameters: Parameters = stage.parameters(step, seed);
+        let parameters = stage.parameters(step, seed);
         let most = self.gpu.limits().max_compute_workgroups_per_dimension as usize;
         let jobs = stage.jobs.min(most);
         self.gpu.enqueue(call, &parameters, [jobs, groups, stage.jobs.div_ceil(jobs.max(1))].map(|count| count as u32))

@@ -3,13 +3,10 @@
 use super::batch::LANES;
 use super::tables::{LinearTables, ROWS, Tables};
 use crate::gpu::GpuError;
-use crate::gpu::context::PARAMETER_BYTES;
+use crate::gpu::context::{Parameters, parameters};
 use tweedie_core::artifact::{
     Artifact, Attention, Convolution, Depthwise, Layer, Linear, Mixture, Normalise, PlanStep, Rearrange,
 };
-
-/// A call's parameters.
-pub type Parameters = [u32; PARAMETER_BYTES / 4];
 
 /// Numbers that a job of moving takes, and elements of a state that one of the plan does.
 const MOVED: usize = 8;
@@ -105,8 +102,7 @@ impl Stage {
 
     /// The parameters of a step under a seed.
     pub fn parameters(&self, step: usize, seed: u64) -> Parameters {
-        let mut parameters = [0; PARAMETER_BYTES / 4];
-        parameters.iter_mut().zip(&self.words).for_each(|(place, &word)| *place = word);
+        let mut parameters = parameters(&self.words);
         for (at, values) in &self.by_step {
             parameters[*at] = values.get(step).copied().unwrap_or(0);
         }
