@@ -175,7 +175,7 @@ pub struct TrainingSettings {
     /// Decay of the moving average of the weights.
     pub ema: f64,
     /// Of what numbers the network computes while it is trained. Left out of files where it is f32, so that they are those of earlier versions.
-    #[serde(default, skip_serializing_if = "Precision::is_full")]
+    #[serde(default = "Precision::full", skip_serializing_if = "Precision::is_full")]
     pub precision: Precision,
     /// What the network predicts.
     pub prediction: PredictionName,
@@ -352,15 +352,14 @@ impl Precision {
         }
     }
 
+    /// f32, which files that do not say mean.
+    pub fn full() -> Self {
+        Self::F32
+    }
+
     /// Whether it is f32.
     pub fn is_full(&self) -> bool {
         *self == Self::F32
-    }
-}
-
-impl Default for Precision {
-    fn default() -> Self {
-        Self::F32
     }
 }
 

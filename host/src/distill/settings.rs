@@ -47,7 +47,7 @@ pub struct DistillationSettings {
     /// Decay of the moving average of the weights.
     pub ema: f64,
     /// Of what numbers the student computes while it is trained. Left out of files where it is f32, so that they are those of earlier versions.
-    #[serde(default, skip_serializing_if = "Precision::is_full")]
+    #[serde(default = "Precision::full", skip_serializing_if = "Precision::is_full")]
     pub precision: Precision,
     /// Share of samples without a class.
     pub label_dropout: f64,

@@ -5,7 +5,7 @@ use crate::atomic_file;
 use crate::data::{Dataset, Scaling};
 use crate::device::DeviceName;
 use crate::error::Error;
-use crate::preset::Preset;
+use crate::preset::{Precision, Preset, TrainingSettings};
 use crate::process::AnyProcess;
 use crate::sample::{classes_in_turn, sample};
 use crate::tensor::CandleTensor;
@@ -120,7 +120,12 @@ fn measure(
             *speed = per_second(device, *steps, || training.advance().map(|_| ()))?;
         }
         let numbers = NUMBERS as f64;
-        turn[5] = COPIED * numbers * per_second(device, PASSES, || Ok(drop(x.copy()?)))?;
+        turn[5] = COPIED
+            * numbers
+            * per_second(device, PASSES, || {
+                let _copy = x.copy()?;
+                Ok(())
+            })?;
         turn[6] = COMBINED * numbers * per_second(device, PASSES, || Ok(state.combine(0.75, &[(0.25, &x0_hat)])?))?;
         if round > 0 {
             turns.push(turn);
@@ -143,8 +148,9 @@ fn measure(
     })
 }
 
-fn half_precision(preset: &Preset) -> crate::preset::TrainingSettings {
-    crate::preset::TrainingSettings { precision: crate::preset::Precision::Bf16, ..preset.training.clone() }
+/// The preset's training in bf16.
+fn half_precision(preset: &Preset) -> TrainingSettings {
+    TrainingSettings { precision: Precision::Bf16, ..preset.training.clone() }
 }
 
 /// How often something is done in a second, until the device has really done it.
