@@ -17,7 +17,7 @@ use tweedie_core::plan::Memory;
 use tweedie_firmware::sampler::sample_from;
 use tweedie_firmware::tensor::FixedTensor;
 use tweedie_firmware::{Model, Q12};
-use tweedie_host::cli::watch::Options;
+use tweedie_host::cli::watch::{Options, name_of};
 use tweedie_host::watch::{Artist, Fixed, Frame, Request, Subject};
 
 /// Watch an artifact draw, step by step, with the bits of a microcontroller: the state beside the estimate of the data.
@@ -40,7 +40,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let file = ModelFile::open(&arguments.file)?;
-    let (artist, request) = ArtifactArtist::new(file, &arguments.file.display().to_string())?;
+    let (artist, request) = ArtifactArtist::new(file, &name_of(&arguments.file))?;
     let request = Request { class: arguments.options.class, seed: arguments.options.seed, ..request };
     Ok(arguments.options.show(Arc::new(artist), request, &arguments.file.with_extension("watch"))?)
 }

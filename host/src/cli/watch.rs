@@ -1,17 +1,20 @@
 //! `tweedie watch`.
 
+use crate::checkpoint::Model;
 use crate::condition::Asked;
 use crate::device::DeviceName;
 use crate::error::Error;
 use crate::picture::Depiction;
 use crate::picture::terminal::Style;
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
+use crate::sample::follow::{Stage, follow};
 use crate::watch::controls::Controls;
 use crate::watch::session::Session;
 use crate::watch::view::Sheet;
 use crate::watch::{Artist, ModelArtist, Request, Subject, once, screen};
 use clap::Args;
 use std::io::{self, IsTerminal};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,6 +96,9 @@ fn frames_per_second(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Whoever is shown each stage of a drawing.
+type Show<'a> = dyn FnMut(Stage) -> ControlFlow<()> + 'a;
+
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let device: DeviceName = arguments.device.parse().map_err(Error::Argument)?;
@@ -118,9 +124,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         solver: Some(settings.solver),
         guidance: settings.guidance,
     };
-    let name = arguments.run.display().to_string();
-    let artist = ModelArtist::new(model, settings, opened, &name, &arguments.device)?;
+    let by = format!("candle on {}", arguments.device);
+    let on_device =
+        Box::new(move |model: &Model, settings: &SamplingSettings, classes: &[u32], seed: u64, show: &mut Show<'_>| {
+            follow(model, settings, classes, seed, &opened, show)
+        });
+    let artist = ModelArtist::new(model, settings, on_device, &name_of(&arguments.run), &by)?;
     arguments.options.show(Arc::new(artist), request, &arguments.run.join("watch"))
+}
+
+/// What a run or a file is called on a page that has no room for its path.
+pub fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 impl Options {

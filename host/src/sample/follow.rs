@@ -62,7 +62,11 @@ pub fn follow(
         if show(Stage { step, steps, angle, state, x0_hat }).is_break() || step == steps {
             break;
         }
-        parts.par_iter_mut().try_for_each(|part| part.advance(&job, step))?;
+        match &mut parts[..] {
+            // A device is given its work by one thread.
+            [part] => part.advance(&job, step)?,
+            parts => parts.par_iter_mut().try_for_each(|part| part.advance(&job, step))?,
+        }
     }
     Ok(())
 }

@@ -1,31 +1,42 @@
-//! The artist that samples a trained model by candle.
+//! The artist that samples a trained model.
 
 use super::artist::{Artist, Fixed, Frame, Request, Subject};
 use crate::checkpoint::Model;
 use crate::error::Error;
 use crate::preset::SamplingSettings;
 use crate::process::AnyProcess;
-use crate::sample::follow::{Stage, follow};
+use crate::sample::follow::Stage;
 use crate::sample::{check, classes_in_turn};
-use candle_core::Device;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// A model on a device, with the settings that no key changes.
+/// Whatever samples a model on some device and shows each stage, as [`follow`](crate::sample::follow::follow) does: of the model, by the
+/// settings, samples of these classes, under the seed.
+pub type Follow = dyn Fn(&Model, &SamplingSettings, &[u32], u64, &mut dyn FnMut(Stage) -> ControlFlow<()>) -> Result<(), Error>
+    + Send
+    + Sync;
+
+/// A model, with the settings that no key changes.
 pub struct ModelArtist {
     model: Model,
     process: AnyProcess,
     settings: SamplingSettings,
-    device: Device,
+    follow: Box<Follow>,
     subject: Subject,
 }
 
 impl ModelArtist {
-    /// Draws a model, called `name`, on a device, called `by`. What a [`Request`] does not say is as in `settings`.
+    /// Draws a model, called `name`, by `follow`, called `by`. What a [`Request`] does not say is as in `settings`.
     ///
     /// # Errors
     /// A model that is told vectors and has not been frozen, or a process that core refuses.
-    pub fn new(model: Model, settings: SamplingSettings, device: Device, name: &str, by: &str) -> Result<Self, Error> {
+    pub fn new(
+        model: Model,
+        settings: SamplingSettings,
+        follow: Box<Follow>,
+        name: &str,
+        by: &str,
+    ) -> Result<Self, Error> {
         model.knows_classes()?;
         let description = &model.description;
         let student = description.distilled.map(|method| (method, model.preset.sampling.steps));
@@ -38,14 +49,14 @@ impl ModelArtist {
         };
         let subject = Subject {
             name: name.to_owned(),
-            by: format!("candle on {by}"),
+            by: by.to_owned(),
             shape: description.shape.clone(),
             classes: description.classes,
             class_names: description.class_names.clone(),
             fixed,
         };
         let process = AnyProcess::new(&model.preset.process)?;
-        Ok(Self { model, process, settings, device, subject })
+        Ok(Self { model, process, settings, follow, subject })
     }
 
     fn settings(&self, request: &Request) -> SamplingSettings {
@@ -83,7 +94,6 @@ impl Artist for ModelArtist {
             wish
         };
         let settings = self.settings(request);
-        follow(&self.model, &settings, &classes, request.seed, &self.device, &mut show)
-            .map_err(|error| error.to_string())
+        (self.follow)(&self.model, &settings, &classes, request.seed, &mut show).map_err(|error| error.to_string())
     }
 }

@@ -159,8 +159,11 @@ impl View<'_> {
         let cut = |text: &str| text.chars().take(sheet.columns).collect::<String>();
         let mut page = vec![cut(&self.title())];
         if let Err(small) = sheet.check() {
-            page = vec![cut(&small)];
-        } else if self.controls.help {
+            page = wrapped(&small, sheet.columns);
+            page.resize(sheet.lines, String::new());
+            return Ok(page);
+        }
+        if self.controls.help {
             page.extend(help().map(|line| cut(&line)).take(sheet.lines - 2));
         } else {
             page.push(cut(&self.progress()));
@@ -175,6 +178,20 @@ impl View<'_> {
 /// The keys, a line each.
 pub fn help() -> impl Iterator<Item = String> {
     KEYS.iter().map(|(keys, what)| format!("  {keys:<17} {what}"))
+}
+
+/// Text as lines of at most so many characters, words that are no longer left whole.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last().map_or(0, |line| line.chars().count());
+        match lines.last_mut() {
+            Some(line) if last == 0 => line.push_str(word),
+            Some(line) if last + 1 + word.chars().count() <= columns => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.into_iter().map(|line| line.chars().take(columns).collect()).collect()
 }
 
 /// A span of time with its unit.
@@ -255,15 +272,12 @@ mod tests {
         for (line, (keys, what)) in page[1..].iter().zip(KEYS) {
             assert!(line.contains(keys) && line.ends_with(what), "{line}");
         }
-        let small = view.page(Sheet { columns: 59, lines: 5, style: Style::Ascii }).unwrap();
-        assert!(small[0].starts_with("this terminal has 59 columns and 5 lines; 60 and 14 are nee"), "{small:?}");
-        assert_eq!(small.len(), 5);
-        assert!(
-            Sheet { columns: 59, lines: 99, style: Style::Ascii }
-                .check()
-                .unwrap_err()
-                .ends_with("60 and 14 are needed")
-        );
+        let small = view.page(Sheet { columns: 40, lines: 5, style: Style::Ascii }).unwrap();
+        let text = ["this terminal has 40 columns and 5", "lines; 60 and 14 are needed", "", "", ""];
+        assert_eq!(small, text);
+        assert_eq!(view.page(Sheet { columns: 3, lines: 2, style: Style::Ascii }).unwrap(), ["thi", "ter"]);
+        let low = Sheet { columns: 99, lines: 13, style: Style::Ascii };
+        assert!(low.check().unwrap_err().ends_with("60 and 14 are needed"));
     }
 
     #[test]
