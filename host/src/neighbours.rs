@@ -11,29 +11,60 @@ pub struct Near {
     pub row: u32,
 }
 
+/// Queries that pass over the rows together.
+pub(crate) const TOGETHER: usize = 16;
+/// Numbers of the rows that they pass over before the next ones are fetched from memory: these stay in the processor's cache.
+const TILE: usize = 1 << 14;
+
+/// The numbers of a [`TILE`] that holds whole rows, at least one.
+pub(crate) fn tile(width: usize) -> usize {
+    (TILE / width).max(1) * width
+}
+
 /// The `K` nearest of `rows` to each query, nearest first, of equals the earlier row; both are `[n, width]`.
 pub fn nearest<const K: usize>(rows: &[f32], queries: &[f32], width: usize) -> Vec<[Near; K]> {
-    queries.par_chunks_exact(width).map(|query| nearest_to(rows, query, None)).collect()
+    search(rows, queries, width, |_| None)
 }
 
 /// For each of `rows` its `K` nearest others.
 pub fn nearest_others<const K: usize>(rows: &[f32], width: usize) -> Vec<[Near; K]> {
-    rows.par_chunks_exact(width).enumerate().map(|(index, row)| nearest_to(rows, row, Some(index))).collect()
+    search(rows, rows, width, Some)
 }
 
-fn nearest_to<const K: usize>(rows: &[f32], query: &[f32], but: Option<usize>) -> [Near; K] {
-    let mut nearest = [Near { squared: f32::INFINITY, row: 0 }; K];
-    pulp::Arch::default().dispatch(|| {
-        for (index, row) in rows.chunks_exact(query.len()).enumerate() {
-            let squared = squared_distance(row, query);
-            let place = nearest.partition_point(|other| other.squared <= squared);
-            if place < K && Some(index) != but {
-                nearest[place..].rotate_right(1);
-                nearest[place] = Near { squared, row: index as u32 };
+/// The same of any queries, for each of which `but` names the row that does not count, if there is one.
+fn search<const K: usize>(
+    rows: &[f32],
+    queries: &[f32],
+    width: usize,
+    but: impl Fn(usize) -> Option<usize> + Sync,
+) -> Vec<[Near; K]> {
+    let together = queries.par_chunks(TOGETHER * width).enumerate();
+    let found = together.flat_map_iter(|(part, queries)| {
+        let mut found = vec![[Near { squared: f32::INFINITY, row: 0 }; K]; queries.len() / width];
+        pulp::Arch::default().dispatch(|| {
+            for (tile_index, tile_rows) in rows.chunks(tile(width)).enumerate() {
+                let first = tile_index * (tile(width) / width);
+                for (place, (query, nearest)) in queries.chunks_exact(width).zip(&mut found).enumerate() {
+                    pass(tile_rows, first, query, but(part * TOGETHER + place), nearest);
+                }
             }
-        }
+        });
+        found
     });
-    nearest
+    found.collect()
+}
+
+/// Takes rows, the first of which has the number `first`, into account.
+#[inline(always)]
+fn pass<const K: usize>(rows: &[f32], first: usize, query: &[f32], but: Option<usize>, nearest: &mut [Near; K]) {
+    for (index, row) in rows.chunks_exact(query.len()).enumerate().map(|(index, row)| (first + index, row)) {
+        let squared = squared_distance(row, query);
+        let place = nearest.partition_point(|other| other.squared <= squared);
+        if place < K && Some(index) != but {
+            nearest[place..].rotate_right(1);
+            nearest[place] = Near { squared, row: index as u32 };
+        }
+    }
 }
 
 /// `|a - b|^2`, in partial sums that are the same for every vector width.
@@ -62,10 +93,12 @@ pub fn vote(nearest: &[Near; 3], labels: &[u32]) -> u32 {
 mod tests {
     use super::*;
 
+    /// More rows than a tile holds, more queries than pass together.
     #[test]
     fn finds_what_sorting_finds() {
         let noise = tweedie_core::noise::NoiseStream::new(3, 0);
-        let (mut rows, mut queries) = (vec![0.0_f32; 50 * 19], vec![0.0_f32; 7 * 19]);
+        let (mut rows, mut queries) = (vec![0.0_f32; 2000 * 19], vec![0.0_f32; 39 * 19]);
+        assert!(rows.len() > 2 * tile(19) && queries.len() > 2 * TOGETHER * 19);
         noise.fill(0, &mut rows);
         noise.fill(1, &mut queries);
         for (query, found) in queries.chunks_exact(19).zip(nearest::<5>(&rows, &queries, 19)) {

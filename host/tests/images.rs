@@ -56,17 +56,20 @@ fn an_interrupted_training_comes_to_the_same_bytes() {
     }
 }
 
-/// What is learnt: which half is bright, by the class that is asked for, by teacher and student.
+/// What is learnt: which half is bright, by the class that is asked for, by the teacher and by students of one, two and four steps.
 #[test]
 fn images_are_learnt_and_distilled() {
     let place = tempfile::tempdir().unwrap();
     let (data, teacher, student) = (halves(place.path()), place.path().join("teacher"), place.path().join("student"));
     succeed(train(&data, &teacher, "unet", &STEPS));
     let [teacher, student] = [teacher, student].map(|folder| folder.display().to_string());
-    let distil = ["distill", &teacher, "--out", &student, "--updates", "200", "--json"];
-    let small = ["--set", "distillation.trajectories=200", "--set", "distillation.batch=32"];
-    succeed(tweedie(&[&distil[..], &small].concat()));
-    for run in [&teacher, &student] {
+    let students = ["1", "2", "4"].map(|steps| (steps, format!("{student}-{steps}")));
+    for (steps, student) in &students {
+        let distil = ["distill", &teacher, "--out", student, "--steps", steps, "--updates", "200", "--json"];
+        let small = ["--set", "distillation.trajectories=200", "--set", "distillation.batch=32"];
+        succeed(tweedie(&[&distil[..], &small].concat()));
+    }
+    for run in std::iter::once(&teacher).chain(students.iter().map(|(_, student)| student)) {
         succeed(tweedie(&["sample", run, "--count", "40", "--json"]));
         let bytes = std::fs::read(Path::new(run).join("samples/samples.npy")).unwrap();
         let numbers: Vec<f32> =

@@ -1,21 +1,17 @@
 //! Exact parity of networks of images: whole samples of random U-Nets and transformers, exported as a person exports them, are the same bytes here and on
 //! every emulated microcontroller.
 
-use candle_core::{Device, Tensor};
 use draws::{assert_same_everywhere, fits, lines};
 use quickcheck::{Arbitrary, Gen};
 use std::collections::HashSet;
 use tweedie_core::artifact::Layer;
-use tweedie_core::noise::NoiseStream;
 use tweedie_firmware::Model;
-use tweedie_host::checkpoint::{self, Description};
-use tweedie_host::data::{Dataset, Scaling};
 use tweedie_host::export::export;
-use tweedie_host::network::parameters::FrozenWeights;
 use tweedie_host::preset::{Preset, SolverName};
 
 mod draws;
 mod emulator;
+mod untrained_images;
 
 /// Networks in one run of the emulator.
 const MODELS: usize = 36;
@@ -70,28 +66,7 @@ impl RandomModel {
             "sampling.guidance=1.0".to_owned(),
         ];
         let preset = Preset::parse("random", "", &overrides).ok()?;
-        let data = Dataset {
-            name: "none".to_owned(),
-            shape: shape.clone(),
-            samples: Vec::new(),
-            labels: None,
-            classes,
-            conditions: None,
-            scaling: Scaling::IDENTITY,
-        };
-        let network = preset.network.build(&shape, classes).unwrap();
-        let seed = u64::arbitrary(g);
-        let parameters = network.initialise(seed, &Device::Cpu).unwrap();
-        // What training starts at zero would hide what it is multiplied by.
-        let shaken = parameters.iter().enumerate().map(|(index, (name, var))| {
-            let mut noise = vec![0.0_f32; var.elem_count()];
-            NoiseStream::new(seed, index as u64).fill(0, &mut noise);
-            let noise = Tensor::from_vec(noise, var.shape(), &Device::Cpu).unwrap();
-            (name.to_owned(), (var.as_tensor() + (noise * 0.1).unwrap()).unwrap())
-        });
-        let weights = FrozenWeights::new(shaken.collect());
-        let description = Description::new(&preset, &data).unwrap();
-        let model = checkpoint::Model { network, weights, preset, description };
+        let model = untrained_images::model(preset, &shape, classes, u64::arbitrary(g));
         let words = export(&model, &model.preset.sampling, None).ok()?.words;
         fits(&words).then_some(Self { overrides, shape, words })
     }

@@ -5,14 +5,17 @@ mod emulator;
 use emulator::{MACHINES, build, emulate};
 
 /// Instructions for each unit that a processor with the DSP instructions may take at most, requantisation and all overhead included.
-const LIMITS: [(&str, f64); 9] = [
+const LIMITS: [(&str, f64); 12] = [
     ("linear 256x256", 1.25),
     ("3x3 16x16 16->16", 1.10),
     ("3x3 8x8 32->32", 1.00),
     ("1x1 16x16 32->32", 1.30),
+    ("3x3 14x14 18->18", 1.10),
+    ("3x3 14x14 36 and 18->18", 1.25),
     ("depthwise 16x16x32", 2.0),
     ("add 128", 8.0),
     ("softmax 64", 30.0),
+    ("attention 49x4x16", 3.0),
     ("table 128", 10.0),
     ("normalise 128", 17.0),
 ];

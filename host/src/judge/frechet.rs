@@ -10,6 +10,8 @@ use nalgebra::{DMatrix, DVector, RowDVector, SymmetricEigen};
 
 /// Added to both diagonals under the root, so that coordinates that never change do no harm.
 const RIDGE: f64 = 1e-6;
+/// Rows whose products are summed by one matrix product: more would leave the processor's cache, and a data set need not lie in memory once more.
+const PART: usize = 512;
 
 /// Mean and covariance of a cloud.
 #[derive(Clone, Debug)]
@@ -21,11 +23,19 @@ pub struct Moments {
 impl Moments {
     /// The moments of `rows`, `[n, width]` with `n >= 2`, the covariance divided by `n - 1`.
     pub fn of(rows: &[f32], width: usize) -> Self {
-        let points = DMatrix::from_row_iterator(rows.len() / width, width, rows.iter().map(|&x| f64::from(x)));
-        let mean = points.row_mean();
-        let centred = DMatrix::from_fn(points.nrows(), width, |i, j| points[(i, j)] - mean[j]);
-        let covariance = centred.tr_mul(&centred) / (points.nrows().max(2) - 1) as f64;
-        Self { mean, covariance }
+        let count = rows.len() / width;
+        let mut mean = RowDVector::zeros(width);
+        for row in rows.chunks_exact(width) {
+            mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        mean /= count as f64;
+        let mut scatter = DMatrix::zeros(width, width);
+        for part in rows.chunks(PART * width) {
+            let centred = part.iter().zip(mean.iter().cycle()).map(|(&x, mean)| f64::from(x) - mean);
+            let centred = DMatrix::from_row_iterator(part.len() / width, width, centred);
+            scatter.gemm(1.0, &centred.transpose(), &centred, 1.0);
+        }
+        Self { mean, covariance: scatter / (count.max(2) - 1) as f64 }
     }
 }
 

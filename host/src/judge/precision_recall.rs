@@ -3,7 +3,7 @@
 //! A set of points stands for the union of balls around them, each reaching to its point's `k`-th nearest other. Precision is the share of
 //! samples inside the real rows' balls, recall the share of real rows inside the samples' balls.
 
-use crate::neighbours::{Near, nearest_others, squared_distance};
+use crate::neighbours::{Near, TOGETHER, nearest_others, squared_distance, tile};
 use rayon::prelude::*;
 
 /// `k`, as in the paper.
@@ -35,15 +35,24 @@ impl Manifold {
 
     /// The share of `rows`, `[n, width]`, that lie inside; 0 of none.
     pub fn share_of(&self, rows: &[f32]) -> f64 {
-        let inside = rows.par_chunks_exact(self.width).filter(|row| self.contains(row)).count();
+        let inside: usize = rows.par_chunks(TOGETHER * self.width).map(|rows| self.count_of(rows)).sum();
         inside as f64 / (rows.len() / self.width).max(1) as f64
     }
 
-    fn contains(&self, row: &[f32]) -> bool {
+    /// How many of some rows lie inside, all of which pass over a part of the points before the next part.
+    fn count_of(&self, rows: &[f32]) -> usize {
+        let mut inside = vec![false; rows.len() / self.width];
         pulp::Arch::default().dispatch(|| {
-            let mut balls = self.points.chunks_exact(self.width).zip(&self.squared_radii);
-            balls.any(|(point, &radius)| squared_distance(point, row) <= radius)
-        })
+            let tiles =
+                self.points.chunks(tile(self.width)).zip(self.squared_radii.chunks(tile(self.width) / self.width));
+            for (points, radii) in tiles {
+                for (row, inside) in rows.chunks_exact(self.width).zip(&mut inside).filter(|(_, inside)| !**inside) {
+                    let mut balls = points.chunks_exact(self.width).zip(radii);
+                    *inside = balls.any(|(point, &radius)| squared_distance(point, row) <= radius);
+                }
+            }
+        });
+        inside.into_iter().filter(|&inside| inside).count()
     }
 }
 
