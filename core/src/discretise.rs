@@ -52,6 +52,8 @@ impl Spacing {
     /// The floors that serve solvers of higher order in about ten evaluations, on Gaussian mixtures and on trained networks alike: with these
     /// times 2M and UniPC come nearer to the exact flow in 10 evaluations than DDIM does in 50 (`core/tests/few_evaluations.rs`).
     pub const SOFT_LOG_SNR: Self = Self::SoftLogSnr { noise_floor: 0.05, signal_floor: 0.3 };
+    /// The same for [`heun_pec`](crate::solver::heun_pec), whose first step is Euler's and so wants to be shorter.
+    pub const SOFT_LOG_SNR_OF_HEUN: Self = Self::SoftLogSnr { noise_floor: 0.05, signal_floor: 0.7 };
 
     /// Fills `times` from `first` down to `last`, both met exactly. `L + 1` times make `L` steps; at least 2.
     ///

@@ -11,7 +11,7 @@ use tweedie_core::solver::deis::{Deis, Variable};
 use tweedie_core::solver::dpm_solver::{Correction, DpmSolver};
 use tweedie_core::solver::singlestep::{Singlestep, divide};
 use tweedie_core::solver::unipc::UniPc;
-use tweedie_core::solver::{Ending, Form, dpm_solver_2, euler, heun, lms, pndm, probability_flow};
+use tweedie_core::solver::{Ending, Form, dpm_solver_2, euler, heun, heun_pec, lms, pndm, probability_flow};
 use tweedie_core::{Denoiser, NoiseLevel, StepId, ddim};
 
 /// Data on a line: Gaussians of equal weights.
@@ -101,6 +101,7 @@ fn solvers() -> Vec<Solver> {
     let mut all = vec![
         rows("DDIM", 1.0, |s, t, p| ddim::plan(s, t, 0.0, p).unwrap()),
         rows("Euler", 1.0, |s, t, p| euler::plan(s, t, Churn::NONE, p).unwrap()),
+        rows("Heun PEC", 2.0, |s, t, p| heun_pec::plan(s, t, p).unwrap()),
         rows("probability flow", 1.0, |s, t, p| probability_flow::plan(s, t, p).unwrap()),
         // Of order 4 it starts at order 1, which shows in the end.
         rows("LMS 3", 3.0, |s, t, p| lms::plan(s, t, 3, p).unwrap()),
@@ -154,6 +155,12 @@ fn solvers() -> Vec<Solver> {
         };
         all.push((name, order, Box::new(made)));
     }
+    let dpm2 = |s: &Schedule, t: &[f64]| {
+        let mut plan = vec![Step::EMPTY; dpm_solver_2::evaluations(s, t).unwrap()];
+        dpm_solver_2::plan(s, t, 0.0, &mut plan).unwrap();
+        plan
+    };
+    all.push(("DPM-Solver-2", 2.0, Box::new(dpm2)));
     let heun = |s: &Schedule, t: &[f64]| {
         let mut plan = vec![Step::EMPTY; heun::evaluations(s, t).unwrap()];
         heun::plan(s, t, &mut plan).unwrap();

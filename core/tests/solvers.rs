@@ -17,10 +17,12 @@ use tweedie_core::solver::euler::{self, Churn};
 use tweedie_core::solver::heun::Heun;
 use tweedie_core::solver::singlestep::{Singlestep, divide};
 use tweedie_core::solver::unipc::{B, UniPc};
-use tweedie_core::solver::{Ending, Form, dpm_solver_2, dpm_solver_sde, heun, pndm, probability_flow, reverse_sde};
+use tweedie_core::solver::{
+    Ending, Form, dpm_solver_2, dpm_solver_sde, heun, heun_pec, pndm, probability_flow, reverse_sde,
+};
 use tweedie_core::{Denoiser, Error, StepId, ddim, ddpm};
 
-const KINDS: u8 = 10;
+const KINDS: u8 = 11;
 
 /// Any solver, with any options.
 #[derive(Clone, Debug)]
@@ -71,6 +73,7 @@ impl AnySolver {
             5 => UniPc { b, form, corrector, ending, ..UniPc::new(order) }.plan(process, times, &mut plan)?,
             6 => Deis { order, variable, ending }.plan(process, times, &mut plan)?,
             7 => euler::ancestral_plan(process, times, eta, &mut plan)?,
+            10 => heun_pec::plan(process, times, &mut plan)?,
             9 => dpm_solver_2::plan(process, times, eta, &mut plan)?,
             _ => DpmSolver { order, form, correction, eta, ending }.plan(process, times, &mut plan)?,
         }

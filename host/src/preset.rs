@@ -427,6 +427,8 @@ names! {
         EulerAncestral,
         /// [`tweedie_core::solver::heun`], of EDM.
         Heun,
+        /// [`tweedie_core::solver::heun_pec`], one evaluation a step.
+        HeunPec,
         /// [`tweedie_core::solver::probability_flow`], Euler.
         FlowEuler,
         /// [`tweedie_core::solver::probability_flow`], Heun.

@@ -256,7 +256,7 @@ fn times(preset: &Preset, process: &AnyProcess, settings: &SamplingSettings, ste
     };
     match settings.spacing {
         SpacingName::Uniform => to_zero(Spacing::Uniform),
-        SpacingName::SoftLogSnr => to_zero(Spacing::SOFT_LOG_SNR),
+        SpacingName::SoftLogSnr => to_zero(solver::soft_log_snr(settings.solver)),
         SpacingName::Exponential => to_zero(Spacing::Exponential { growth: settings.growth }),
         SpacingName::LogSnr => to_least(Spacing::LogSnr),
         SpacingName::Karras => to_least(Spacing::Karras { rho: settings.rho }),

@@ -2,6 +2,7 @@
 
 use crate::preset::{SamplingSettings, SolverName, VarianceName};
 use crate::process::AnyProcess;
+use tweedie_core::discretise::Spacing;
 use tweedie_core::plan::Step;
 use tweedie_core::solver::deis::Deis;
 use tweedie_core::solver::dpm_solver::{Correction, DpmSolver};
@@ -9,7 +10,7 @@ use tweedie_core::solver::euler::{self, Churn};
 use tweedie_core::solver::heun::Heun;
 use tweedie_core::solver::singlestep::Singlestep;
 use tweedie_core::solver::unipc::UniPc;
-use tweedie_core::solver::{Form, dpm_solver_sde, lms, pndm, probability_flow, reverse_sde};
+use tweedie_core::solver::{Form, dpm_solver_sde, heun_pec, lms, pndm, probability_flow, reverse_sde};
 use tweedie_core::{Error, consistency, ddim, ddpm};
 
 /// How many steps a solver takes in at most `evaluations` of the network, the last of them leading to clean data: most solvers as many,
@@ -20,6 +21,14 @@ pub fn steps(name: SolverName, evaluations: usize) -> usize {
         // Its first step is taken twice.
         SolverName::Pndm => evaluations.saturating_sub(1).max(2),
         _ => evaluations,
+    }
+}
+
+/// Softened log-SNR spacing for a solver.
+pub fn soft_log_snr(name: SolverName) -> Spacing {
+    match name {
+        SolverName::HeunPec => Spacing::SOFT_LOG_SNR_OF_HEUN,
+        _ => Spacing::SOFT_LOG_SNR,
     }
 }
 
@@ -59,6 +68,7 @@ pub fn plan(settings: &SamplingSettings, process: &AnyProcess, times: &[f64]) ->
         SolverName::Euler => euler::plan(process, times, churn(settings), rows),
         SolverName::EulerAncestral => euler::ancestral_plan(process, times, 1.0, rows),
         SolverName::Heun => heun(settings).plan(process, times, rows),
+        SolverName::HeunPec => heun_pec::plan(process, times, rows),
         SolverName::FlowEuler => probability_flow::plan(process, times, rows),
         SolverName::FlowHeun => probability_flow::heun_plan(process, times, rows),
         SolverName::ReverseSde => reverse_sde::plan(process, times, rows),

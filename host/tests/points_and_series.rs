@@ -38,6 +38,20 @@ fn size(picture: &Path) -> (u32, u32) {
 }
 
 #[test]
+fn points_drawn_of_the_cow_stray_little_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("cow").display().to_string();
+    // A sixth of the preset's training, over which the average of the weights is shorter too.
+    let shortened = ["--steps", "2000", "--set", "training.ema=0.99", "--json"];
+    let output = succeed(tweedie(&[&["train", "cow", "--out", &out], &shortened[..]].concat()));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let distance = |of: &str| summary["chamfer"][of].as_f64().unwrap();
+    let ratio = distance("samples") / distance("fresh");
+    println!("the samples stray {ratio:.3} times as far as fresh points");
+    assert!(distance("fresh") > 0.0 && ratio <= 1.3, "{summary}");
+}
+
+#[test]
 fn points_of_a_mesh_are_drawn_from_two_sides() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();

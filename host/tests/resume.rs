@@ -37,7 +37,7 @@ fn run_for(run: &Path, life: Duration) -> bool {
     // A resumed training is told nothing: config.toml knows.
     let mut child = match resume {
         [] => start(small_training(run, &STEPS)),
-        _ => start(program::tweedie(&["train", "--resume", "--out", &run.display().to_string()])),
+        _ => start(resumed(run)),
     };
     let end = Instant::now() + life;
     while Instant::now() < end {
@@ -142,4 +142,41 @@ fn the_seed_decides_and_the_number_of_threads_does_not() {
         }
         assert!(train(&format!("other-{shard}"), "8", "1", shard) != one, "another seed, the same weights");
     }
+}
+
+#[test]
+fn a_denoising_mixture_that_is_killed_resumes_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |run: &Path| {
+        let out = run.display().to_string();
+        let small = ["--set", "network.rank=4", "--set", "training.batch=64", "--set", "training.checkpoint_every=1"];
+        let start = ["train", "digits-mixture-denoising", "--out", &out, "--steps", "120"];
+        program::tweedie(&[&start[..], &small[..]].concat())
+    };
+    let whole = folder.path().join("whole");
+    let begun = Instant::now();
+    succeed(train(&whole));
+    let (time, expected) = (begun.elapsed(), outcome(&whole));
+    let mut moments = Moments::new(2);
+    let mut kills = 0;
+    for attempt in 0..3 {
+        let run = folder.path().join(format!("killed-{attempt}"));
+        // The first life begins the training, the others resume it.
+        for life in 0..4 {
+            let begins = !run.join("config.toml").is_file();
+            let mut child = start(if begins { train(&run) } else { resumed(&run) });
+            std::thread::sleep(time.mul_f64(0.2 + 0.4 * moments.next()));
+            kills += u32::from(life > 0 && child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        succeed(if run.join("config.toml").is_file() { resumed(&run) } else { train(&run) });
+        assert_same(&outcome(&run), &expected, &format!("after the kills of attempt {attempt}"));
+    }
+    assert!(kills >= 2, "only {kills} kills hit a resumed training");
+}
+
+/// The training in a run folder, resumed.
+fn resumed(run: &Path) -> std::process::Command {
+    program::tweedie(&["train", "--resume", "--out", &run.display().to_string()])
 }

@@ -123,7 +123,7 @@ fn follow(case: &Value, tolerance: f64) -> Result<(), String> {
     let (at, visited) = (numbers(&case["trace_at"]), numbers(&case["timesteps"]));
     if visited.len() == scheduled.timesteps.len() {
         for (row, (&got, expected)) in scheduled.timesteps.iter().zip(visited).enumerate() {
-            near(format!("timestep {row}"), got, expected, 1e-8 * expected.abs().max(1.0))?;
+            near(format!("timestep {row}"), got, expected, 1e-7 * expected.abs().max(1.0))?;
         }
     } else if visited.len() != at.len() {
         return Err(format!("{} timesteps for {}", scheduled.timesteps.len(), visited.len()));

@@ -38,7 +38,7 @@ fn drawn(settings: &SamplingSettings, count: usize) -> Vec<f32> {
 
 #[test]
 fn ten_evaluations_come_nearer_to_the_flow_than_fifty_of_ddim() {
-    use SolverName::{Ddim, DpmPlusPlus2M, UniPc};
+    use SolverName::{Ddim, DpmPlusPlus2M, HeunPec, UniPc};
     use SpacingName::{SoftLogSnr, Uniform};
     let unclamped = |solver, spacing, steps| drawn(&settings(solver, spacing, steps, false), 400);
     let exact = unclamped(DpmPlusPlus2M, SoftLogSnr, 400);
@@ -48,7 +48,7 @@ fn ten_evaluations_come_nearer_to_the_flow_than_fifty_of_ddim() {
         (samples.iter().zip(&exact).map(square).sum::<f64>() / exact.len() as f64).sqrt()
     };
     let fifty = error(Ddim, Uniform, 50);
-    for solver in [DpmPlusPlus2M, UniPc] {
+    for solver in [HeunPec, DpmPlusPlus2M, UniPc] {
         let ten = error(solver, SoftLogSnr, 10);
         println!("{solver} in 10: {ten:.4}, DDIM in 50: {fifty:.4}");
         assert!(ten < fifty, "{solver}: {ten}, DDIM: {fifty}");

@@ -24,9 +24,13 @@ pub enum Correction {
     /// At third order the published solver, which both others are there, gives the curvature half its weight (in the authors' code, in
     /// diffusers and in k-diffusion alike) and is therefore of second order, if with a small constant. This one is of third order.
     Interpolation,
-    /// As [`Midpoint`](Self::Midpoint), but at third order as diffusers has it for its SDE (`sde-dpmsolver++`): there a sign was lost, so that a whole
-    /// `h^2 c_2` is missing of the curvature. The solver is of first order then. Whoever follows that library's configuration needs it; nobody else.
-    WithLostSign,
+    /// As [`Midpoint`](Self::Midpoint) or [`Heun`](Self::Heun), but at third order as diffusers has it for its SDE (`sde-dpmsolver++`): there a sign was
+    /// lost, so that a whole `h^2 c_2` is missing of the curvature. The solver is of first order then. Whoever follows that library's configuration
+    /// needs it; nobody else.
+    WithLostSign {
+        /// Whether second order is Heun's.
+        heun: bool,
+    },
 }
 
 /// DPM-Solver++ (`form` = data) or DPM-Solver (noise), of order 1 to 3.
@@ -92,7 +96,7 @@ impl Correction {
     pub(crate) fn weights(self, nodes: &[f64], transition: &Transition) -> [f64; MAX_PULLS] {
         let mut moments = transition.moments;
         match (self, nodes) {
-            (Self::Midpoint | Self::WithLostSign, &[_, before]) => {
+            (Self::Midpoint | Self::WithLostSign { heun: false }, &[_, before]) => {
                 let slope = 0.5 * moments[0] * transition.h / (nodes[0] - before);
                 let mut weights = [0.0; MAX_PULLS];
                 weights[0] = moments[0] + slope;
@@ -100,7 +104,7 @@ impl Correction {
                 return weights;
             }
             (Self::Midpoint | Self::Heun, &[_, _, _]) => moments[2] *= 0.5,
-            (Self::WithLostSign, &[_, _, _]) => moments[2] = 0.5 * moments[2] - transition.h * transition.h,
+            (Self::WithLostSign { .. }, &[_, _, _]) => moments[2] = 0.5 * moments[2] - transition.h * transition.h,
             _ => {}
         }
         weights(nodes, &moments[..nodes.len()])

@@ -10,6 +10,7 @@
 //! | [`crate::ddim`], [`crate::ddpm`] | those of the texts | 1 | 1 |
 //! | [`euler`] | Euler of EDM and Euler ancestral, with churn | 1 | 1 |
 //! | [`heun`] | Heun of EDM, with churn | 2 | 2 |
+//! | [`heun_pec`] | Heun's predictor and corrector, exponential, with one evaluation | 2 | 1 |
 //! | [`dpm_solver`] | DPM-Solver++ (1, 2M, 3M), its SDE variants, DPM-Solver | 1 to 3 | 1 |
 //! | [`singlestep`] | DPM-Solver++(2S), (3S) and their noise forms | 2, 3 | 2, 3 |
 //! | [`dpm_solver_2`] | DPM-Solver-2 of k-diffusion, and ancestral | 2, with noise 1 (strong) | 2 |
@@ -29,6 +30,7 @@ pub mod dpm_solver_2;
 pub mod dpm_solver_sde;
 pub mod euler;
 pub mod heun;
+pub mod heun_pec;
 pub mod lms;
 pub mod pndm;
 pub mod probability_flow;

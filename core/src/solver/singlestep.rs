@@ -75,11 +75,11 @@ impl Singlestep {
         let moments = &transition.moments;
         let mut out = [0.0; MAX_PULLS];
         match (self.correction, nodes) {
-            (Correction::Midpoint | Correction::WithLostSign, &[newest, start]) => {
+            (Correction::Midpoint | Correction::WithLostSign { heun: false }, &[newest, start]) => {
                 out[0] = 0.5 * moments[0] * transition.h / (newest - start);
                 out[1] = moments[0] - out[0];
             }
-            (Correction::Midpoint | Correction::WithLostSign, &[newest, _, start]) => {
+            (Correction::Midpoint | Correction::WithLostSign { heun: false }, &[newest, _, start]) => {
                 out[0] = moments[1] / (newest - start);
                 out[2] = moments[0] - out[0];
             }

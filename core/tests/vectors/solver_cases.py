@@ -22,7 +22,10 @@ from more_cases import PROBES, SHAPE, SIZE, Double, noise, short
 
 # Only its Brownian tree is used, and that is replaced here.
 sys.modules.setdefault("torchsde", types.ModuleType("torchsde"))
+from diffusers.schedulers.scheduling_cosine_dpmsolver_multistep import CosineDPMSolverMultistepScheduler  # noqa: E402
 from diffusers.schedulers.scheduling_dpmsolver_sde import DPMSolverSDEScheduler  # noqa: E402
+
+BEHIND_TORCHSDE = {cls.__name__: cls for cls in (CosineDPMSolverMultistepScheduler, DPMSolverSDEScheduler)}
 
 SCHEDULES = {
     "linear": dict(beta_schedule="linear", beta_start=1e-4, beta_end=0.02),
@@ -49,7 +52,7 @@ def one_path(scheduler, k):
 
 
 def run(name, config, steps, step_args):
-    cls = DPMSolverSDEScheduler if name == "DPMSolverSDEScheduler" else getattr(diffusers, name)
+    cls = BEHIND_TORCHSDE.get(name) or getattr(diffusers, name)
     scheduler = cls(**config)
     scheduler.set_timesteps(steps)
     x = (torch.arange(SIZE, dtype=torch.float64) / SIZE).reshape(SHAPE) 
@@ -58,6 +61,8 @@ def run(name, config, steps, step_args):
     at = [0]
     if name == "DPMSolverSDEScheduler":
         scheduler.noise_sampler = one_path(scheduler, at)
+    if name == "CosineDPMSolverMultistepScheduler":
+        scheduler.noise_sampler = lambda *_: noise(at[0], torch.float64)
     module = sys.modules[cls.__module__]
     timesteps, trace = [], []
     draw = lambda *_, **__: noise(at[0], torch.float64)
@@ -76,7 +81,7 @@ def run(name, config, steps, step_args):
 
 
 def case(name, config, steps, **step_args):
-    defaults = {} if name.startswith(("EDM", "FlowMatch", "IPNDM")) else dict(num_train_timesteps=1000)
+    defaults = {} if name.startswith(("EDM", "FlowMatch", "IPNDM", "Cosine")) else dict(num_train_timesteps=1000)
     config = defaults | config
     with Double(), mock.patch.object(np, "float32", np.float64):
         timesteps, sigmas, x, trace = run(name, config, steps, step_args)

@@ -3,7 +3,8 @@
     pip install diffusers torch scipy && python wider_cases.py [CASES OF EACH CLASS] [SEED] [FILE]
 
 Where solver_cases.py looks at one option after another, this tries them together. What the library refuses, and what it makes infinities of, is left
-out, and so is what solver_cases.py leaves out. Timesteps are listed as float64 has them; `timesteps_32` are those of float32 where they differ.
+out, and so is what solver_cases.py leaves out, the SDE of the singlestep solver, Runge-Kutta steps of PNDM
+and inverted sigmas. Timesteps are listed as float64 has them; `timesteps_32` are those of float32 where they differ.
 """
 
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import diffusers
 import torch
-from solver_cases import DPMSolverSDEScheduler, case
+from solver_cases import BEHIND_TORCHSDE, case
 
 SCHEDULES = (
     dict(beta_schedule="linear", beta_start=1e-4, beta_end=0.02),
@@ -62,6 +63,9 @@ def multistep(draw):
     respacing(draw, config, ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas"))
     config["solver_order"] = draw.choice((1, 2, 3))
     config["algorithm_type"] = draw.choice(("dpmsolver++", "dpmsolver++", "sde-dpmsolver++", "dpmsolver", "sde-dpmsolver"))
+    if config["algorithm_type"] == "sde-dpmsolver":
+        # Of third order the library has none.
+        config["solver_order"] = draw.choice((1, 2))
     maybe(draw, config, "solver_type", "midpoint", "heun")
     maybe(draw, config, "lower_order_final", False, True)
     maybe(draw, config, "euler_at_final", True, False, chance=0.3)
@@ -80,7 +84,7 @@ def multistep(draw):
 
 def singlestep(draw):
     config = multistep(draw)
-    config["algorithm_type"] = draw.choice(("dpmsolver++", "sde-dpmsolver++") + ("dpmsolver",) * (config.get("final_sigmas_type") == "sigma_min"))
+    config["algorithm_type"] = draw.choice(("dpmsolver++",) + ("dpmsolver",) * (config.get("final_sigmas_type") == "sigma_min"))
     for key in ("timestep_spacing", "steps_offset", "euler_at_final", "use_lu_lambdas", "rescale_betas_zero_snr"):
         config.pop(key, None)
     return config
@@ -145,7 +149,12 @@ def heun(draw):
     config = over_sigma(draw, "sigmas")
     if draw.random() < 0.3:
         config.update(clip_sample=True, clip_sample_range=draw.choice((0.5, 1.0)))
+    maybe(draw, config, "beta_schedule", "exp", chance=0.2)
     return config
+
+
+def linear_multistep(draw):
+    return over_sigma(draw, "sigmas")
 
 
 def second_order(draw):
@@ -155,7 +164,8 @@ def second_order(draw):
 def pndm(draw):
     config = chain(draw, ("epsilon", "v_prediction"))
     spacing(draw, config)
-    config["skip_prk_steps"] = draw.choice((True, False))
+    # Runge-Kutta steps are not done.
+    config["skip_prk_steps"] = True
     maybe(draw, config, "set_alpha_to_one", True)
     return config
 
@@ -168,7 +178,6 @@ def flow_euler(draw):
     config = dict(shift=draw.choice((1.0, 3.0, 6.0)))
     respacing(draw, config)
     maybe(draw, config, "num_train_timesteps", 500, chance=0.2)
-    maybe(draw, config, "invert_sigmas", True, chance=0.1)
     maybe(draw, config, "shift_terminal", 0.1, chance=0.2)
     maybe(draw, config, "stochastic_sampling", True, chance=0.2)
     return config
@@ -201,6 +210,25 @@ def edm_multistep(draw):
     return config
 
 
+def cosine_multistep(draw):
+    config = edm(draw)
+    config["solver_order"] = draw.choice((1, 2))
+    maybe(draw, config, "solver_type", "midpoint", "heun")
+    maybe(draw, config, "lower_order_final", False, True)
+    return config
+
+
+def ddpm(draw):
+    """Ends at timestep 0: from others the library adds noise on the way to clean data, which the paper and core never do."""
+    config = chain(draw)
+    config["timestep_spacing"] = draw.choice(("leading", "linspace"))
+    maybe(draw, config, "beta_schedule", "laplace", "sigmoid")
+    maybe(draw, config, "variance_type", "fixed_small", "fixed_large")
+    config["clip_sample"] = draw.choice((True, False))
+    sometimes_thresholded(draw, config)
+    return config
+
+
 def ddim(draw):
     config = chain(draw)
     spacing(draw, config)
@@ -220,7 +248,7 @@ CLASSES = dict(
     EulerDiscreteScheduler=euler,
     EulerAncestralDiscreteScheduler=euler_ancestral,
     HeunDiscreteScheduler=heun,
-    LMSDiscreteScheduler=heun,
+    LMSDiscreteScheduler=linear_multistep,
     KDPM2DiscreteScheduler=second_order,
     KDPM2AncestralDiscreteScheduler=second_order,
     DPMSolverSDEScheduler=second_order,
@@ -230,7 +258,9 @@ CLASSES = dict(
     FlowMatchHeunDiscreteScheduler=flow_heun,
     EDMEulerScheduler=edm,
     EDMDPMSolverMultistepScheduler=edm_multistep,
+    CosineDPMSolverMultistepScheduler=cosine_multistep,
     DDIMScheduler=ddim,
+    DDPMScheduler=ddpm,
 )
 
 
@@ -241,13 +271,11 @@ def cases(per_class, seed):
         while made < per_class and tried < 20 * per_class:
             tried += 1
             config, steps = make(draw), draw.choice(COUNTS)
-            if name == "LMSDiscreteScheduler":
-                config.pop("clip_sample", None), config.pop("clip_sample_range", None)
             key = json.dumps([config, steps], sort_keys=True)
             if key in seen:
                 continue
             seen.add(key)
-            defaults = {} if name.startswith(("EDM", "FlowMatch", "IPNDM")) else dict(num_train_timesteps=1000)
+            defaults = {} if name.startswith(("EDM", "FlowMatch", "IPNDM", "Cosine")) else dict(num_train_timesteps=1000)
             # The library's DDIM keeps the noise of the estimate as it was before it was clipped, unless it is told otherwise.
             args = dict(use_clipped_model_output=True) if name == "DDIMScheduler" else {}
             try:
@@ -267,7 +295,7 @@ def cases(per_class, seed):
 
 
 def run_narrow(name, config, steps):
-    cls = DPMSolverSDEScheduler if name == "DPMSolverSDEScheduler" else getattr(diffusers, name)
+    cls = BEHIND_TORCHSDE.get(name) or getattr(diffusers, name)
     scheduler = cls(**config)
     scheduler.set_timesteps(steps)
     return [t.item() for t in scheduler.timesteps]
@@ -276,7 +304,7 @@ def run_narrow(name, config, steps):
 def main():
     warnings.simplefilter("ignore")
     diffusers.utils.logging.set_verbosity_error()
-    per_class = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+    per_class = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     path = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(__file__).with_name("wider.json")
     made = {"made_with": f"wider_cases.py, diffusers {diffusers.__version__}, torch {torch.__version__}, float64"}

@@ -53,8 +53,8 @@ pub struct Arguments {
     class: Option<u32>,
     #[command(flatten)]
     asked: Asked,
-    /// ddim, ddpm, euler, euler-a, heun, flow-euler, flow-heun, reverse-sde, dpm++2m, dpm++2m-heun, dpm++2m-sde, dpm++3m, dpm++2s, dpm++sde, dpm2m, deis,
-    /// unipc, lms, pndm, ipndm or consistency [default: the preset's]
+    /// ddim, ddpm, euler, euler-a, heun, heun-pec, flow-euler, flow-heun, reverse-sde, dpm++2m, dpm++2m-heun, dpm++2m-sde, dpm++3m, dpm++2s, dpm++sde,
+    /// dpm2m, deis, unipc, lms, pndm, ipndm or consistency [default: the preset's]
     #[arg(long, value_name = "NAME")]
     solver: Option<SolverName>,
     /// Network evaluations for a sample [default: the preset's]

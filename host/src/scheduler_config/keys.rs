@@ -115,18 +115,24 @@ classes! {
     CosineDPMSolverMultistep: &[EDM, ORDER, &["euler_at_final"]],
 }
 
+impl Class {
+    /// Whether the class does something about a key.
+    pub(super) fn heeds(self, key: &str) -> bool {
+        self.keys().iter().any(|group| group.contains(&key))
+    }
+}
+
 /// Parameters of what is refused when it is switched on, and so without effect.
 const PARAMETERS: &[&str] = &["time_shift_type", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len"];
 
 impl SchedulerConfig {
     /// Refuses keys that ask for something which the class would heed in the library and nothing does here.
     pub(super) fn check_keys(&self) -> Result<(), Error> {
-        let heeds = |class: Class, key: &str| class.keys().iter().any(|group| group.contains(&key));
         for (key, value) in &self.values {
             let key = key.as_str();
             // DPM-Solver of the library cuts a learnt variance off the network's output; DDPM's key of that name is another matter.
             let cuts_output = key == "variance_type" && self.class.name().starts_with("DPM");
-            let known = Class::ALL.iter().any(|&class| heeds(class, key)) && !cuts_output;
+            let known = Class::ALL.iter().any(|class| class.heeds(key)) && !cuts_output;
             let off = matches!(value, Value::Null | Value::Bool(false)) || value.as_array().is_some_and(Vec::is_empty);
             if !(known || off || PARAMETERS.contains(&key)) {
                 return Err(self.fail(format!("{key} = {value} asks for what is not done here")));
@@ -141,8 +147,7 @@ impl SchedulerConfig {
 
     /// A value that the class heeds and that is not `null`.
     fn value(&self, key: &str) -> Option<&Value> {
-        let heeded = self.class.keys().iter().any(|group| group.contains(&key));
-        self.values.get(key).filter(|value| heeded && !value.is_null())
+        self.values.get(key).filter(|value| self.class.heeds(key) && !value.is_null())
     }
 
     fn typed<'a, T>(

@@ -72,8 +72,14 @@ impl SchedulerConfig {
             ratio: self.number("dynamic_thresholding_ratio")?.unwrap_or(0.995),
             most: self.number("sample_max_value")?.unwrap_or(1.0),
         });
-        // A threshold takes the place of the range.
-        let clip = if thresholding.is_none() && self.flag("clip_sample", clip_by_default)? {
+        // A threshold takes the place of the range; between 1 and 1 it is one.
+        let (thresholding, fixed) = match thresholding {
+            Some(Thresholding { most: 1.0, .. }) => (None, true),
+            other => (other, false),
+        };
+        let clip = if fixed {
+            Clip::Range { low: -1.0, high: 1.0 }
+        } else if thresholding.is_none() && self.flag("clip_sample", clip_by_default)? {
             let high = self.number("clip_sample_range")?.unwrap_or(1.0);
             Clip::Range { low: -high, high }
         } else {

@@ -42,11 +42,11 @@ impl SchedulerConfig {
             };
             return Err(self.fail(reason.to_owned()));
         }
-        let correction = match (kind, eta > 0.0) {
-            ("heun", false) => Correction::Heun,
-            (_, true) if order > 2 => Correction::WithLostSign,
-            ("heun", true) => Correction::Heun,
-            _ => Correction::Midpoint,
+        let heun = kind == "heun";
+        let correction = match heun {
+            _ if eta > 0.0 => Correction::WithLostSign { heun },
+            true => Correction::Heun,
+            false => Correction::Midpoint,
         };
         match self.class() {
             Class::DPMSolverSinglestep => {
