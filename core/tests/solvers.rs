@@ -81,7 +81,7 @@ impl AnySolver {
     }
 
     fn is_deterministic(&self) -> bool {
-        !(self.kind == 1 || matches!(self.kind, 7 | 8 | 9) && self.eta > 0.0)
+        !(self.kind == 1 || matches!(self.kind, 7..=9) && self.eta > 0.0)
     }
 }
 
