@@ -27,7 +27,7 @@ const RAM: u64 = 64 << 10;
 #[test]
 fn an_image_of_mnist_fits_a_microcontroller_and_has_our_bits() {
     let overrides = ["sampling.steps=2", "sampling.guidance=1.0"].map(str::to_owned);
-    let model = untrained_images::model(Preset::load("mnist", &overrides).unwrap(), &[28, 28], 10, 1);
+    let model = untrained_images::model(Preset::load("mnist", &overrides).unwrap(), &[28, 28], 10, 1, 0.02);
     let export = export(&model, &model.preset.sampling, None).unwrap();
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("image-cost.tweedie");
     std::fs::write(&path, export.to_bytes()).unwrap();

@@ -66,7 +66,7 @@ impl RandomModel {
             "sampling.guidance=1.0".to_owned(),
         ];
         let preset = Preset::parse("random", "", &overrides).ok()?;
-        let model = untrained_images::model(preset, &shape, classes, u64::arbitrary(g));
+        let model = untrained_images::model(preset, &shape, classes, u64::arbitrary(g), 0.1);
         let words = export(&model, &model.preset.sampling, None).ok()?.words;
         fits(&words).then_some(Self { overrides, shape, words })
     }

@@ -36,7 +36,7 @@ pub(super) fn moments(values: &[u32], count: usize) -> (i32, u64) {
     let moments = portable::moments(halves(values).get(done..count).unwrap_or_default());
     #[cfg(dsp)]
     let moments = {
-        let (sum, squares) = super::dsp::moments(&values[..done / 2]);
+        let (sum, squares) = super::dsp::moments(values.get(..done / 2).unwrap_or_default());
         (sum.wrapping_add(moments.0), squares + moments.1)
     };
     moments
@@ -45,9 +45,9 @@ pub(super) fn moments(values: &[u32], count: usize) -> (i32, u64) {
 /// `saturate_i16(((factor x - offset) inverse + 2^31) >> 32)` for the first `count` numbers.
 fn scale(values: &mut [u32], count: usize, factor: i32, offset: i32, inverse: u32) {
     // A factor of 2^15 itself, of a power of two of features, is no 16-bit number, as those who work on two at a time need it.
-    let done = if factor <= i32::from(i16::MAX) { pairs(count) } else { 0 };
+    let done = pairs(count) * usize::from(factor >> 15 == 0);
     #[cfg(dsp)]
-    super::dsp::scale(&mut values[..done / 2], factor, offset, inverse);
+    super::dsp::scale(values.get_mut(..done / 2).unwrap_or_default(), factor, offset, inverse);
     portable::scale(halves_mut(values).get_mut(done..count).unwrap_or_default(), factor, offset, inverse);
 }
 

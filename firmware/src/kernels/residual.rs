@@ -12,7 +12,7 @@ pub fn add(values: &mut [u32], more: &[u32], count: usize) -> Result<(), TooShor
     let more = first(more, words, "values to add")?;
     let done = pairs(count);
     #[cfg(dsp)]
-    super::dsp::add(&mut values[..done / 2], more);
+    super::dsp::add(values.get_mut(..done / 2).unwrap_or_default(), more);
     let values = halves_mut(values).get_mut(done..count).unwrap_or_default();
     portable::add(values, halves(more).get(done..).unwrap_or_default());
     Ok(())

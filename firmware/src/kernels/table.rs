@@ -15,7 +15,7 @@ pub fn activate(table: &[u32], values: &mut [u32], count: usize) -> Result<(), T
     let values = first_mut(values, count.div_ceil(2), "values to activate")?;
     let done = pairs(count);
     #[cfg(dsp)]
-    super::dsp::activate(entries, &mut values[..done / 2]);
+    super::dsp::activate(entries, values.get_mut(..done / 2).unwrap_or_default());
     portable::activate(entries, halves_mut(values).get_mut(done..count).unwrap_or_default());
     Ok(())
 }
