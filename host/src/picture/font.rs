@@ -50,14 +50,9 @@ mod tests {
     fn letters_stand_where_they_are_put() {
         let mut picture = RgbImage::new(80, 30);
         letter(&mut picture, "H", (40, 5), 20, [255, 200, 100]).unwrap();
-        let inked: Vec<(u32, u32)> = picture
-            .enumerate_pixels()
-            .filter(|(_, _, pixel)| pixel.0 == [255, 200, 100])
-            .map(|(x, y, _)| (x, y))
-            .collect();
-        assert!(
-            inked.len() > 20 && inked.iter().all(|&(x, y)| (40..60).contains(&x) && (5..28).contains(&y)),
-            "{inked:?}"
-        );
+        let inked = || picture.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 != [0; 3]);
+        // Edges of letters are mixed with what was there.
+        assert!(inked().count() > 20 && inked().any(|(_, _, pixel)| pixel.0 == [255, 200, 100]));
+        assert!(inked().all(|(x, y, _)| (40..60).contains(&x) && (5..28).contains(&y)));
     }
 }
