@@ -71,6 +71,8 @@ impl Drawer {
     ///
     /// # Errors
     /// [`Error::Device`], which names the option that asks for it.
+    // Without wgpu there is nothing to name it for.
+    #[cfg_attr(not(feature = "wgpu"), allow(unused_variables))]
     pub fn candle(&self, option: &str) -> Result<&Device, Error> {
         match self {
             Self::Candle(device) => Ok(device),

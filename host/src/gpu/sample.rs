@@ -12,7 +12,7 @@ use crate::checkpoint::Model;
 use crate::error::Error;
 use crate::preset::SamplingSettings;
 use crate::query::Query;
-use crate::sample::Prepared;
+use crate::sample::{Prepared, clip};
 use crate::scheduler_config::Scheduled;
 use std::sync::Arc;
 use tweedie_core::guidance::Guidance;
@@ -250,7 +250,7 @@ impl Chunk {
         let gpu = &self.gpu;
         sampler::run(
             &self.plan,
-            prepared.clip(),
+            clip(&prepared.settings),
             &mut self.state,
             &mut workspace,
             &mut self.network,
