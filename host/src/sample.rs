@@ -126,11 +126,6 @@ impl Prepared {
         Ok(Self { plan: scheduled.plan.clone(), queries, settings, thresholding: scheduled.thresholding })
     }
 
-    /// What is done to each estimate before it is used.
-    pub fn clip(&self) -> Clip {
-        clip(&self.settings)
-    }
-
     fn job<'a>(&'a self, model: &'a Model, seed: u64, device: &'a Device) -> Job<'a> {
         Job {
             model,
@@ -352,7 +347,8 @@ impl Job<'_> {
     }
 }
 
-fn clip(settings: &SamplingSettings) -> Clip {
+/// What is done to each estimate before it is used.
+pub(crate) fn clip(settings: &SamplingSettings) -> Clip {
     if settings.clip { Clip::Range { low: -1.0, high: 1.0 } } else { Clip::None }
 }
 

@@ -98,6 +98,11 @@ pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
     let path = executable(program);
     let mut command = Command::new(&path);
     command.arg(name).args(arguments);
+    if accelerator.is_some_and(|accelerator| accelerator.feature == "wgpu")
+        && std::env::var_os(NO_DEVICE_SELECT).is_none()
+    {
+        command.env(NO_DEVICE_SELECT, "1");
+    }
     match replace_with(&mut command) {
         Ok(status) => status,
         Err(error) => {
@@ -106,6 +111,9 @@ pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
         }
     }
 }
+
+/// Leaves Mesa's layer out that puts the desktop's GPU first: adapters are ordered here, and without a desktop it complains on standard error.
+const NO_DEVICE_SELECT: &str = "NODEVICE_SELECT";
 
 /// What a build must have for a device other than the CPU.
 #[derive(Debug)]

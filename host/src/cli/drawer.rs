@@ -22,6 +22,20 @@ pub struct GpuOptions {
     pub batch: Option<u64>,
 }
 
+impl GpuOptions {
+    /// Refuses them for another device.
+    ///
+    /// # Errors
+    /// [`Error::Argument`], which names the option that was given.
+    pub fn none_given(&self) -> Result<(), Error> {
+        let given = [("--adapter", self.adapter.is_some()), ("--batch", self.batch.is_some())];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Error::Argument(format!("{flag} is an option of --device wgpu"))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Draws samples of models that are loaded to [`model_device`](Self::model_device).
 pub enum Drawer {
     /// Candle.
@@ -40,11 +54,8 @@ impl Drawer {
         if device == DeviceName::Wgpu {
             return Self::open_gpu(options);
         }
-        let given = [("--adapter", options.adapter.is_some()), ("--batch", options.batch.is_some())];
-        match given.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(Error::Argument(format!("{flag} is an option of --device wgpu"))),
-            None => Ok(Self::Candle(device.open()?)),
-        }
+        options.none_given()?;
+        Ok(Self::Candle(device.open()?))
     }
 
     #[cfg(feature = "wgpu")]
@@ -71,6 +82,8 @@ impl Drawer {
     ///
     /// # Errors
     /// [`Error::Device`], which names the option that asks for it.
+    // Without wgpu there is nothing to name it for.
+    #[cfg_attr(not(feature = "wgpu"), allow(unused_variables))]
     pub fn candle(&self, option: &str) -> Result<&Device, Error> {
         match self {
             Self::Candle(device) => Ok(device),

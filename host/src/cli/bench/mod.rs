@@ -1,10 +1,13 @@
 //! `cargo xtask bench`: what a training step and samples cost, beside PyTorch's where there is one.
 
 mod device;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod images;
 mod peer;
 pub mod record;
 
+use super::drawer::GpuOptions;
 use super::positive;
 use crate::batch::Batch;
 use crate::checkpoint::Model;
@@ -41,15 +44,18 @@ Examples:
   cargo xtask bench --python ~/venv/bin/python --rounds 15 beside the PyTorch of a virtual environment
   RAYON_NUM_THREADS=1 cargo xtask bench                    on one thread each
   cargo xtask bench --device cuda                          what a GPU does in a second, and its share of the memory's bandwidth
+  cargo xtask bench --device wgpu                          what any GPU draws in a second, and the same share
   cargo xtask bench --kernels --help                       the cost of device kernels instead")]
 pub struct Arguments {
     /// The Python to look for PyTorch in [default: python3]
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
     /// Measure what this device does in a second instead: samples, training steps, and the share of its memory's bandwidth that a sampler's
-    /// step reaches. cpu, cuda, metal, or auto for the first that is there
+    /// step reaches. cpu, cuda, metal, wgpu, or auto for the first of cuda, metal and cpu that is there
     #[arg(long, conflicts_with = "python")]
     device: Option<DeviceName>,
+    #[command(flatten)]
+    gpu: GpuOptions,
     /// Turns that each side takes; medians are reported
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = positive::<u64>)]
     rounds: u64,
@@ -77,6 +83,10 @@ const SAMPLES: usize = 2000;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    if arguments.device == Some(DeviceName::Wgpu) {
+        return on_any_gpu(arguments);
+    }
+    arguments.gpu.none_given()?;
     std::fs::create_dir_all(&arguments.out).map_err(Error::file(&arguments.out, "make the folder"))?;
     let (preset, data) = (Preset::load("digits", &[])?, Dataset::digits()?);
     let process = AnyProcess::new(&preset.process)?;
@@ -140,6 +150,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     crate::say!("\nsee {}", file.display());
     Ok(())
+}
+
+#[cfg(feature = "wgpu")]
+fn on_any_gpu(arguments: &Arguments) -> Result<(), Error> {
+    std::fs::create_dir_all(&arguments.out).map_err(Error::file(&arguments.out, "make the folder"))?;
+    gpu::run(arguments)
+}
+
+/// It says which feature is missing.
+#[cfg(not(feature = "wgpu"))]
+fn on_any_gpu(_arguments: &Arguments) -> Result<(), Error> {
+    DeviceName::Wgpu.open().map(|_| ())
 }
 
 /// One line of the table: medians in milliseconds, and ours over theirs, also of the fastest turns, which other programs on the
@@ -285,6 +307,7 @@ mod tests {
         let arguments = Arguments {
             python: Some("/no/such/python".into()),
             device: None,
+            gpu: GpuOptions::default(),
             rounds: 1,
             steps: 1,
             out: folder.path().to_owned(),
