@@ -81,6 +81,9 @@ pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
     let path = executable(program);
     let mut command = Command::new(&path);
     command.arg(name).args(arguments);
+    if feature == Some("wgpu") && std::env::var_os(NO_DEVICE_SELECT).is_none() {
+        command.env(NO_DEVICE_SELECT, "1");
+    }
     match replace_with(&mut command) {
         Ok(status) => status,
         Err(error) => {
@@ -89,6 +92,9 @@ pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
         }
     }
 }
+
+/// Leaves Mesa's layer out that puts the desktop's GPU first: adapters are ordered here, and without a desktop it complains on standard error.
+const NO_DEVICE_SELECT: &str = "NODEVICE_SELECT";
 
 /// The cargo feature that the arguments' `--device` needs.
 fn device_feature(arguments: &[OsString]) -> Option<&'static str> {

@@ -30,12 +30,15 @@ struct Listing {
     wgpu: Vec<crate::gpu::adapter::Listed>,
 }
 
+/// The device of that number.
+type Numbered = fn(usize) -> DeviceName;
+
 /// GPUs that are looked for: more are in no machine.
 const MOST: usize = 64;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let families: [(&str, fn(usize) -> DeviceName, bool); 2] =
+    let families: [(&str, Numbered, bool); 2] =
         [("cuda", DeviceName::Cuda, cfg!(feature = "cuda")), ("metal", DeviceName::Metal, cfg!(feature = "metal"))];
     let built = families.into_iter().filter(|(_, _, built)| *built);
     let candle = built.flat_map(|(name, of, _)| {

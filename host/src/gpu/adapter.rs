@@ -154,7 +154,7 @@ pub fn none() -> GpuError {
         backends: if names.is_empty() { "no interface at all".to_owned() } else { names.join(" and ") },
         hint: match narrowing.is_empty() {
             true => String::new(),
-            false => format!(" ({} in the environment narrows the search)", narrowing.join(" and ")),
+            false => format!(" (the search is narrowed by {} in the environment)", narrowing.join(" and ")),
         },
     }
 }

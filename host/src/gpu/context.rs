@@ -21,7 +21,7 @@ pub const PARAMETER_BYTES: usize = 256;
 const CALLS: usize = 1024;
 
 /// What a kernel does with a binding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// It reads: `var<storage, read>`.
     Read,
@@ -103,6 +103,9 @@ struct Stream {
     moved: u64,
 }
 
+/// What tells kernels apart: entry point, source, and what they do with their bindings.
+type KernelKey = (&'static str, String, Vec<Access>);
+
 /// A device that is open.
 pub struct Gpu {
     device: wgpu::Device,
@@ -111,7 +114,7 @@ pub struct Gpu {
     limits: wgpu::Limits,
     parameters: wgpu::Buffer,
     stream: Mutex<Stream>,
-    kernels: Mutex<HashMap<(&'static str, String), Kernel>>,
+    kernels: Mutex<HashMap<KernelKey, Kernel>>,
     /// The first failure that no call reported itself.
     failure: Arc<Mutex<Option<GpuError>>>,
 }
@@ -337,7 +340,7 @@ impl Gpu {
     /// # Errors
     /// A source that the driver refuses.
     pub fn kernel(&self, entry: &'static str, source: &str, access: &[Access]) -> Result<Kernel, GpuError> {
-        let key = (entry, source.to_owned());
+        let key = (entry, source.to_owned(), access.to_vec());
         if let Some(kernel) = lock(&self.kernels).get(&key) {
             return Ok(kernel.clone());
         }

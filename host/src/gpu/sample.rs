@@ -17,6 +17,7 @@ use crate::scheduler_config::Scheduled;
 use std::sync::Arc;
 use tweedie_core::guidance::Guidance;
 use tweedie_core::plan::{self, Step};
+use tweedie_core::prediction::Conversion;
 use tweedie_core::sampler::{self, SamplerError, Workspace};
 use tweedie_core::tensor::{CombineError, Tensor as _};
 use tweedie_core::thresholding::Thresholding;
@@ -172,7 +173,7 @@ struct Chunk {
     fresh: GpuTensor,
     classes: Storage,
     noise: GpuNoise,
-    plan: Vec<Step<f32>>,
+    plan: Vec<Step>,
     network: NetworkOnGpu,
 }
 
@@ -186,7 +187,7 @@ impl Chunk {
         rows: usize,
     ) -> Result<Self, Error> {
         let features = model.description.features();
-        let tensors = Tensors::new(gpu.clone());
+        let tensors = Tensors::for_plan(gpu.clone(), &prepared.plan);
         let zeros = |label: &str| tensors.zeros(label, rows * features);
         let state = zeros("the states")?;
         let (output, unconditional) = (zeros("the predictions")?, zeros("the predictions without a class")?);
@@ -201,7 +202,6 @@ impl Chunk {
         let program = Program::record(gpu, uploads, rows, model.description.classes, ends, |recorder| {
             model.network.record(recorder)
         })?;
-        let plan = prepared.plan.iter().map(Step::for_tensor::<GpuTensor>).collect::<Result<_, _>>();
         Ok(Self {
             gpu: gpu.clone(),
             rows,
@@ -209,7 +209,7 @@ impl Chunk {
             x0_hats,
             fresh: zeros("fresh noise")?,
             noise: GpuNoise::new(gpu, seed, features)?,
-            plan: plan.map_err(|error| Error::Argument(error.to_string()))?,
+            plan: prepared.plan.clone(),
             network: NetworkOnGpu {
                 program,
                 queries: prepared.queries.clone(),
@@ -242,7 +242,7 @@ impl Chunk {
         self.gpu.write(&self.classes, classes)?;
         self.noise.first = first;
         self.noise.fill_normal(0, &mut self.state)?;
-        self.state.combine(prepared.plan[0].level.norm() as f32, &[])?;
+        self.state.combine(prepared.plan[0].level.norm(), &[])?;
         watch(0, &self.state)?;
         let mut x0_hats: Vec<&mut GpuTensor> = self.x0_hats.iter_mut().collect();
         let mut workspace = Workspace { x0_hats: &mut x0_hats, noise: Some(&mut self.fresh) };
@@ -297,10 +297,7 @@ impl Denoiser<GpuTensor> for NetworkOnGpu {
                 other => GpuError::Unsupported(other.to_string()),
             })?;
         }
-        let conversion = self.queries[step].to_x0;
-        let coefficient =
-            |value: f64| GpuTensor::coeff(value).map_err(|error| GpuError::Unsupported(error.to_string()));
-        let (from_state, from_output) = (coefficient(conversion.from_state)?, coefficient(conversion.from_output)?);
+        let Conversion { from_state, from_output } = self.queries[step].to_x0;
         x0_hat.combine(0.0, &[(from_output, &self.output), (from_state, x_t)])?;
         match self.thresholding {
             Some(thresholding) => x0_hat.threshold(thresholding, self.features),

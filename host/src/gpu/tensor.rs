@@ -3,33 +3,48 @@
 use super::context::{Access, Call, Gpu, Kernel, Storage, parameters};
 use super::error::GpuError;
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
-use tweedie_core::plan::MAX_PULLS;
+use tweedie_core::plan::{MAX_PULLS, Step};
 use tweedie_core::tensor::{CoeffRange, Tensor, check_lengths};
 use tweedie_core::thresholding::Thresholding;
 
 /// The most operands of one pass: a step's estimates, noise, and one more.
 const MOST_TERMS: usize = MAX_PULLS + 2;
 
+/// Coefficients whose magnitudes sum up to more make large numbers cancel, as solvers do that extrapolate noise; they are worth sums of two words.
+const MODERATE: f64 = 4.0;
+
 /// Numbers that a workgroup makes: four for each of its invocations.
 const NUMBERS: usize = 4 * 256;
 
-/// Numbers of the kernels that are no combination; those of combinations are their operands.
-const CLAMP: usize = MOST_TERMS + 1;
-const THRESHOLD: usize = MOST_TERMS + 2;
+/// Numbers of kernels; those of plain combinations are their operands, those of precise ones are so many more.
+const PRECISE: usize = 16;
+const CLAMP: usize = 32;
+const THRESHOLD: usize = 33;
 
 /// Where tensors come from, and the calls that have been made for them: a sampler's buffers take turns, so there are few.
 #[derive(Debug)]
 pub struct Tensors {
     gpu: Arc<Gpu>,
+    is_precise: bool,
     calls: Mutex<HashMap<Vec<u64>, Call>>,
 }
 
 impl Tensors {
-    /// Tensors on a device.
+    /// Tensors on a device. Combinations of large coefficients are rounded once.
     pub fn new(gpu: Arc<Gpu>) -> Arc<Self> {
-        Arc::new(Self { gpu, calls: Mutex::default() })
+        Arc::new(Self { gpu, is_precise: false, calls: Mutex::default() })
+    }
+
+    /// Tensors for a plan. If it has large coefficients, which amplify whatever was rounded before, all combinations are rounded once.
+    pub fn for_plan(gpu: Arc<Gpu>, plan: &[Step]) -> Arc<Self> {
+        let memory = |step: &Step| step.memory().map_or([0.0; 2], |memory| [memory.from_state, memory.from_x0]);
+        let largest = |step: &Step| {
+            let all = step.pull().iter().copied().chain(memory(step)).chain([step.keep]);
+            all.fold(0.0, |most: f64, coefficient| most.max(coefficient.abs()))
+        };
+        let is_precise = plan.iter().any(|step| largest(step) > MODERATE);
+        Arc::new(Self { gpu, is_precise, calls: Mutex::default() })
     }
 
     /// The device.
@@ -128,49 +143,74 @@ impl GpuTensor {
     }
 
     /// `self <- keep self + sum_i c_i t_i` of at most [`MOST_TERMS`] operands.
-    fn pass(&mut self, keep: f32, terms: &[(f32, &Self)]) -> Result<(), GpuError> {
+    fn pass(&mut self, keep: f64, terms: &[(f64, &Self)]) -> Result<(), GpuError> {
         let gpu = &self.tensors.gpu;
         let buffers: Vec<&Storage> =
             [&self.storage].into_iter().chain(terms.iter().map(|(_, term)| &term.storage)).collect();
+        let coefficients = || [keep].into_iter().chain(terms.iter().map(|(coefficient, _)| *coefficient));
+        let is_moderate = !self.tensors.is_precise && coefficients().map(f64::abs).sum::<f64>() <= MODERATE;
         let kernel = || {
             let access: Vec<Access> =
                 [Access::ReadWrite].into_iter().chain(terms.iter().map(|_| Access::Read)).collect();
-            gpu.kernel("combine", &combination(terms.len()), &access)
+            gpu.kernel("combine", &combination(terms.len(), is_moderate), &access)
         };
-        let call = self.tensors.call(terms.len(), kernel, &buffers)?;
-        let coefficients = terms.iter().map(|(coefficient, _)| coefficient.to_bits());
-        let values: Vec<u32> = [self.quads(), keep.to_bits()].into_iter().chain(coefficients).collect();
+        let number = if is_moderate { terms.len() } else { PRECISE + terms.len() };
+        let call = self.tensors.call(number, kernel, &buffers)?;
+        let words = coefficients().flat_map(|coefficient| match is_moderate {
+            true => vec![(coefficient as f32).to_bits()],
+            false => parts(coefficient).map(f32::to_bits).to_vec(),
+        });
+        // The second word stays 0.
+        let values: Vec<u32> = [self.quads(), 0].into_iter().chain(words).collect();
         gpu.enqueue(&call, &parameters(&values), self.groups())
     }
 }
 
+/// A coefficient as a sum of three numbers, the first two of 12 bits: their products with as many bits are exact.
+fn parts(coefficient: f64) -> [f32; 3] {
+    let short = |value: f64| f32::from_bits((value as f32).to_bits() & 0xffff_f000);
+    let first = short(coefficient);
+    let second = short(coefficient - f64::from(first));
+    [first, second, (coefficient - f64::from(first) - f64::from(second)) as f32]
+}
+
 /// The source of the kernel of so many operands.
-fn combination(terms: usize) -> String {
-    let mut source = "struct Parameters {\n    quads: u32,\n    keep: f32,\n".to_owned();
-    let mut bindings = String::new();
-    let mut sums = String::new();
-    for term in 0..terms {
-        // Writing into a string cannot fail.
-        let _ = writeln!(source, "    c{term}: f32,");
-        let _ = writeln!(bindings, "@group(0) @binding({}) var<storage, read> t{term}: array<vec4<f32>>;", term + 2);
-        let _ = writeln!(sums, "    sum += p.c{term} * t{term}[i];");
-    }
-    source
-        + "}\n@group(0) @binding(0) var<uniform> p: Parameters;\n"
-        + &bindings
-        + include_str!("wgsl/combine.wgsl").replace("    // TERMS\n", &sums).as_str()
+fn combination(terms: usize, is_moderate: bool) -> String {
+    let names = || ["keep".to_owned()].into_iter().chain((0..terms).map(|term| format!("c{term}")));
+    let of = |name: &str| match is_moderate {
+        true => format!("    {name}: f32,\n"),
+        false => (0..3).map(|part| format!("    {name}_{part}: f32,\n")).collect(),
+    };
+    let fields: String = names().map(|name| of(&name)).collect();
+    let operands: String = (0..terms)
+        .map(|term| format!("@group(0) @binding({}) var<storage, read> t{term}: array<vec4<f32>>;\n", term + 2))
+        .collect();
+    let sums: String = (0..terms)
+        .map(|term| match is_moderate {
+            true => format!("    sum += p.c{term} * t{term}[i];\n"),
+            false => format!("    sum = plus(sum, vec3<f32>(p.c{term}_0, p.c{term}_1, p.c{term}_2), t{term}[i]);\n"),
+        })
+        .collect();
+    let body = match is_moderate {
+        true => include_str!("wgsl/combine.wgsl"),
+        false => include_str!("wgsl/combine_precisely.wgsl"),
+    };
+    format!("struct Parameters {{\n    quads: u32,\n    zero: u32,\n{fields}}}\n{operands}")
+        + &body.replace("    // TERMS\n", &sums)
 }
 
 impl Tensor for GpuTensor {
-    type Coeff = f32;
+    /// As a plan has them: where they are large, more of their digits count than a number of the device has.
+    type Coeff = f64;
     type Error = GpuError;
 
-    fn coeff(value: f64) -> Result<f32, CoeffRange> {
-        <[f32] as Tensor>::coeff(value).map(|value| value as f32)
+    fn coeff(value: f64) -> Result<f64, CoeffRange> {
+        <[f32] as Tensor>::coeff(value)
     }
 
-    /// In single precision, so rounded several times, but in one pass for as many operands as a step has.
-    fn combine(&mut self, keep: f32, terms: &[(f32, &Self)]) -> Result<(), GpuError> {
+    /// In one pass for as many operands as a step has. Where coefficients are moderate the sum is rounded after each operand, by no more than the
+    /// result's last bits; where they are not, it is rounded once.
+    fn combine(&mut self, keep: f64, terms: &[(f64, &Self)]) -> Result<(), GpuError> {
         check_lengths(self.count, terms.iter().map(|(_, term)| term.count))?;
         let (first, rest) = terms.split_at(terms.len().min(MOST_TERMS));
         self.pass(keep, first)?;

@@ -75,7 +75,7 @@ fn a_run_is_judged_by_samples_of_a_gpu() {
         json["by_steps"][0].clone()
     };
     let (own, candle) = (judge("wgpu"), judge("cpu"));
-    let distance = |scores: &serde_json::Value| scores["frechet_pixels"]["mean"].as_f64();
+    let distance = |steps: &serde_json::Value| steps["scores"]["pixels"]["frechet"]["mean"].as_f64();
     let (own, candle) = (distance(&own).expect("a distance"), distance(&candle).expect("a distance"));
     assert!((own - candle).abs() < 1e-3 * candle, "{own}, not {candle}");
 }

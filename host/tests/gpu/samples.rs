@@ -9,8 +9,7 @@ use tweedie_host::data::Dataset;
 use tweedie_host::gpu::GpuSampler;
 use tweedie_host::network::parameters::FrozenWeights;
 use tweedie_host::preset::{Preset, SamplingSettings, SolverName};
-use tweedie_host::process::AnyProcess;
-use tweedie_host::sample::{plan_for, sample, sample_scheduled, trajectory};
+use tweedie_host::sample::{sample, sample_scheduled, trajectory};
 use tweedie_host::scheduler_config::SchedulerConfig;
 
 /// The most by which a number may differ from candle's.
@@ -41,7 +40,7 @@ fn mixture_table(name: &str, shape: &[usize]) -> Tensor {
         "means" => values.iter_mut().for_each(|value| *value *= 0.5),
         "bases" => {
             let (rank, features) = (shape[1], shape[2]);
-            for component in values.chunks_exact_mut(rank * features) {
+            for component in values.chunks_exact_mut((rank * features).max(1)) {
                 orthonormalise(component, features);
             }
         }
@@ -98,7 +97,7 @@ const IMAGES: &[(&str, &[&str], &[usize])] = &[
         &["network.kind=unet", "network.hidden=5", "network.levels=3", "network.patch=1", "network.blocks=2"],
         &[3, 8, 12],
     ),
-    ("wide unet", &["network.kind=unet", "network.hidden=40", "network.blocks=1", "network.end_level=true"], &[12, 12]),
+    ("wide unet", &["network.kind=unet", "network.hidden=40", "network.blocks=1", "network.end_level=true"], &[8, 8]),
     ("transformer", &["network.kind=transformer", "network.hidden=16", "network.heads=2"], &[8, 8]),
     (
         "transformer of many tokens",
@@ -109,7 +108,7 @@ const IMAGES: &[(&str, &[&str], &[usize])] = &[
             "network.patch=1",
             "network.end_level=true",
         ],
-        &[1, 12, 14],
+        &[1, 8, 10],
     ),
     ("mixture", &["network.kind=mixture", "network.components=3", "network.rank=4", "training.prediction=x0"], &[8, 8]),
     ("round mixture", &["network.kind=mixture", "network.rank=0", "training.prediction=x0"], &[3]),
@@ -121,11 +120,12 @@ fn every_network_draws_what_candle_draws() {
     for (name, settings, shape) in IMAGES {
         for classes in [0, 1, 4] {
             let model = model(settings, shape, classes);
-            for (guidance, clip) in [(1.0, true), (1.0, false), (2.5, true)] {
-                if guidance != 1.0 && classes == 0 {
+            for (guidance, clip) in [(1.0, false), (2.5, true)] {
+                // Of one class guidance sees as much as of several.
+                if guidance != 1.0 && classes < 4 {
                     continue;
                 }
-                let settings = SamplingSettings { guidance, clip, steps: 5, ..model.preset.sampling.clone() };
+                let settings = SamplingSettings { guidance, clip, steps: 4, ..model.preset.sampling.clone() };
                 let what = format!("{name}, {classes} classes, guidance {guidance}, clip {clip}");
                 if compare(&model, &settings, &what).is_none() {
                     return;
@@ -137,10 +137,14 @@ fn every_network_draws_what_candle_draws() {
 
 #[test]
 fn every_solver_draws_what_candle_draws() {
-    let kinds = [&IMAGES[0], &IMAGES[7]];
-    for (name, settings, shape) in kinds {
-        let model = model(settings, shape, 3);
+    for (name, settings, shape) in [&IMAGES[0], &IMAGES[7]] {
         for &solver in SolverName::ALL {
+            let settings = match solver {
+                // See the next test.
+                SolverName::Pndm => [settings, &["process.max_time=0.9"][..]].concat(),
+                _ => settings.to_vec(),
+            };
+            let model = model(&settings, shape, 3);
             for (clip, steps, eta) in [(true, 6, 0.0), (false, 9, 0.7)] {
                 let settings = SamplingSettings { solver, clip, steps, eta, ..model.preset.sampling.clone() };
                 let what = format!("{name}, {solver}, clip {clip}, {steps} steps");
@@ -149,6 +153,22 @@ fn every_solver_draws_what_candle_draws() {
                 }
             }
         }
+    }
+}
+
+/// From next to pure noise PNDM amplifies a rounding: candle's own samples move by more than the tolerance when the last bit of the weights does.
+/// Other solvers' do not.
+#[test]
+fn one_solver_alone_needs_a_start_with_some_signal() {
+    let settings = ["network.hidden=40", "network.blocks=3"];
+    let (model, mut nudged) = (model(&settings, &[8, 8], 3), model(&settings, &[8, 8], 3));
+    let weights = nudged.weights.iter().map(|(name, weight)| (name.to_owned(), (weight * (1.0 + 2e-7)).unwrap()));
+    nudged.weights = FrozenWeights::new(weights.collect());
+    for &solver in SolverName::ALL {
+        let settings = SamplingSettings { solver, steps: 6, ..model.preset.sampling.clone() };
+        let draw = |model: &Model| sample(model, &settings, &[0, 1, 2, 3], 3, &Device::Cpu).unwrap();
+        let moved = apart(&draw(&model), &draw(&nudged));
+        assert_eq!(moved > TOLERANCE, solver == SolverName::Pndm, "{solver}: {moved}");
     }
 }
 
@@ -162,7 +182,9 @@ fn every_process_draws_what_candle_draws() {
                 (format!("process.schedule={schedule}"), format!("training.prediction={prediction}"));
             let spacing =
                 if schedule == "chain" { "sampling.spacing=trailing" } else { "sampling.spacing=soft-log-snr" };
-            let model = model(&["network.hidden=24", &process, &learnt, spacing], &[8, 8], 2);
+            // Next to pure noise the data are a small difference of state and noise.
+            let settings = ["network.hidden=24", "process.max_time=0.99", &process, &learnt, spacing];
+            let model = model(&settings, &[8, 8], 2);
             for solver in [SolverName::Ddpm, SolverName::UniPc] {
                 let settings = SamplingSettings { solver, steps: 8, ..model.preset.sampling.clone() };
                 if compare(&model, &settings, &format!("{schedule}, {prediction}, {solver}")).is_none() {
@@ -213,7 +235,6 @@ fn a_sample_does_not_depend_on_its_company() {
     }
 }
 
-/// The weights, the seed and the question alone decide: calls and submissions of a step are those of the plan's first.
 #[test]
 fn a_step_is_one_submission() {
     let Some(gpu) = super::own().map(std::sync::Arc::new) else { return };
@@ -237,19 +258,4 @@ fn four_thousand_digits_are_drawn() {
     let own = GpuSampler::new(gpu.clone(), None).sample(&model, &settings, &classes, 0).unwrap();
     let candle = sample(&model, &settings, &classes, 0, &Device::Cpu).unwrap();
     assert!(apart(&own, &candle) <= TOLERANCE, "{}", apart(&own, &candle));
-}
-
-/// As a plan's coefficients say which numbers cancel, the tolerance is as wide as they are large.
-#[test]
-fn coefficients_of_every_plan_are_moderate() {
-    let preset = Preset::load("digits", &[]).unwrap();
-    let process = AnyProcess::new(&preset.process).unwrap();
-    for &solver in SolverName::ALL {
-        for steps in [6, 9] {
-            let settings = SamplingSettings { solver, steps, ..preset.sampling.clone() };
-            let plan = plan_for(&preset, &process, &settings).unwrap();
-            let largest = plan.iter().flat_map(|step| step.pull().iter().copied().chain([step.keep]));
-            println!("{solver}, {steps} steps: {:.1}", largest.fold(0.0, |most: f64, c| most.max(c.abs())));
-        }
-    }
 }

@@ -24,8 +24,8 @@ fn within(values: Vec<i16>) -> Vec<f32> {
 
 #[test]
 fn combinations_are_the_reference_but_for_rounding() {
-    let Some(gpu) = shared() else { return };
-    let law = |state: Vec<i16>, keep: i8, pulls: Vec<i8>| {
+    fn law(state: Vec<i16>, keep: i8, pulls: Vec<i8>) -> TestResult {
+        let Some(gpu) = shared() else { return TestResult::passed() };
         if state.is_empty() || pulls.len() > 9 {
             return TestResult::discard();
         }
@@ -42,16 +42,41 @@ fn combinations_are_the_reference_but_for_rounding() {
         let tensors = Tensors::new(gpu.clone());
         let mut own = from(&tensors, &reference);
         let others: Vec<GpuTensor> = terms.iter().map(|(_, term)| from(&tensors, term)).collect();
-        let operands: Vec<(f32, &GpuTensor)> =
-            terms.iter().zip(&others).map(|((pull, _), other)| (*pull as f32, other)).collect();
-        own.combine(keep as f32, &operands).unwrap();
+        let operands: Vec<(f64, &GpuTensor)> =
+            terms.iter().zip(&others).map(|((pull, _), other)| (*pull, other)).collect();
+        own.combine(keep, &operands).unwrap();
         let operands: Vec<(f64, &[f32])> = terms.iter().map(|(pull, term)| (*pull, &term[..])).collect();
         reference[..].combine(keep, &operands).unwrap();
         let scale = 8.0 + 4.0 * terms.len() as f32;
         let close = |(a, b): (&f32, &f32)| (a - b).abs() <= scale * 3e-7;
         TestResult::from_bool(own.to_vec().unwrap().iter().zip(&reference).all(close))
-    };
+    }
     QuickCheck::new().tests(40).quickcheck(law as fn(_, _, _) -> _);
+}
+
+/// Of large numbers that cancel all digits count.
+#[test]
+fn large_coefficients_are_rounded_once() {
+    let Some(gpu) = shared() else { return };
+    let tensors = Tensors::new(gpu.clone());
+    const COUNT: usize = 1003;
+    let draw = |stream: u64| {
+        let mut values = vec![0.0_f32; COUNT];
+        NoiseStream::new(3, stream).fill(0, &mut values);
+        values
+    };
+    let (x, a) = (draw(0), draw(1));
+    // Next to x, so that the difference keeps few of the digits.
+    let b: Vec<f32> = x.iter().zip(&a).map(|(x, a)| x + 1e-3 * a).collect();
+    for (keep, pulls) in [(165.5, [-165.3, 1.0 / 3.0]), (-1e4, [1e4, 0.1]), (12.345_678_9, [-1e-3, 77.7])] {
+        let mut reference = x.clone();
+        reference[..].combine(keep, &[(pulls[0], &b), (pulls[1], &a)]).unwrap();
+        let mut own = from(&tensors, &x);
+        own.combine(keep, &[(pulls[0], &from(&tensors, &b)), (pulls[1], &from(&tensors, &a))]).unwrap();
+        for (own, reference) in own.to_vec().unwrap().iter().zip(&reference) {
+            assert!((own - reference).abs() <= 1.3e-7 * reference.abs() + 1e-10, "{own}, not {reference}");
+        }
+    }
 }
 
 #[test]
@@ -84,7 +109,7 @@ fn a_fused_step_moves_little_more_than_it_must() {
     let (mut state, noise, estimates) = (zeros(), zeros(), [(); 4].map(|()| zeros()));
     for used in 1..=estimates.len() {
         for is_noisy in [false, true] {
-            let mut terms: Vec<(f32, &GpuTensor)> = estimates[..used].iter().map(|estimate| (0.25, estimate)).collect();
+            let mut terms: Vec<(f64, &GpuTensor)> = estimates[..used].iter().map(|estimate| (0.25, estimate)).collect();
             if is_noisy {
                 terms.push((0.5, &noise));
             }

@@ -23,6 +23,8 @@ pub fn tweedie<A: AsRef<str>>(arguments: &[A]) -> Command {
     command.current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A backtrace would follow the sentence that is looked at.
     command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
+    // As `cargo xtask` does for --device wgpu.
+    command.env("NODEVICE_SELECT", "1");
     command
 }
 

@@ -1,12 +1,16 @@
 //! `cargo xtask bench`: what a training step costs, beside PyTorch's where there is one.
 
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod images;
 mod peer;
 
+use super::drawer::GpuOptions;
 use super::positive;
 use crate::atomic_file;
 use crate::batch::Batch;
 use crate::data::Dataset;
+use crate::device::DeviceName;
 use crate::error::Error;
 use crate::network::{Inputs, Network, Parameters};
 use crate::optimiser::OptimiserState;
@@ -35,11 +39,17 @@ use tweedie_core::noise::NoiseStream;
 Examples:
   cargo xtask bench                                        beside PyTorch, if `python3` has it
   cargo xtask bench --python ~/venv/bin/python --rounds 15 beside the PyTorch of a virtual environment
-  RAYON_NUM_THREADS=1 cargo xtask bench                    on one thread each")]
+  RAYON_NUM_THREADS=1 cargo xtask bench                    on one thread each
+  cargo xtask bench --device wgpu                          what a GPU draws in a second, and its share of the memory's bandwidth")]
 pub struct Arguments {
     /// The Python to look for PyTorch in
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
+    /// Measure what this device does in a second instead: wgpu
+    #[arg(long)]
+    device: Option<DeviceName>,
+    #[command(flatten)]
+    gpu: GpuOptions,
     /// Turns that each side takes; medians are reported
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = positive::<u64>)]
     rounds: u64,
@@ -64,6 +74,9 @@ const IMAGES_COST: u64 = 20;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    if let Some(name) = arguments.device {
+        return on_device(arguments, name);
+    }
     std::fs::create_dir_all(&arguments.out).map_err(Error::file(&arguments.out, "make the folder"))?;
     let (preset, data) = (Preset::load("digits", &[])?, Dataset::digits()?);
     let process = AnyProcess::new(&preset.process)?;
@@ -123,6 +136,23 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     crate::say!("\nsee {}", file.display());
     Ok(())
+}
+
+#[cfg(feature = "wgpu")]
+fn on_device(arguments: &Arguments, name: DeviceName) -> Result<(), Error> {
+    if name != DeviceName::Wgpu {
+        return Err(Error::Argument(
+            "--device of bench is wgpu; without it, training on the CPU is measured".to_owned(),
+        ));
+    }
+    std::fs::create_dir_all(&arguments.out).map_err(Error::file(&arguments.out, "make the folder"))?;
+    gpu::run(arguments)
+}
+
+/// Without the feature every device is refused, by what it needs.
+#[cfg(not(feature = "wgpu"))]
+fn on_device(_arguments: &Arguments, _name: DeviceName) -> Result<(), Error> {
+    DeviceName::Wgpu.open().map(|_| ())
 }
 
 /// One line of the table: medians in milliseconds, and ours over theirs, also of the fastest turns, which other programs on the
@@ -258,8 +288,15 @@ mod tests {
 
     #[test]
     fn a_python_that_is_missing_is_one_sentence() {
-        let arguments =
-            Arguments { python: "/no/such/python".into(), rounds: 1, steps: 1, out: "unused".into(), json: false };
+        let arguments = Arguments {
+            python: "/no/such/python".into(),
+            device: None,
+            gpu: GpuOptions::default(),
+            rounds: 1,
+            steps: 1,
+            out: "unused".into(),
+            json: false,
+        };
         let sentence = Peer::start(&arguments, 1, &Dataset::digits().unwrap()).err().unwrap();
         assert!(sentence.starts_with("/no/such/python cannot be started"), "{sentence}");
     }

@@ -1,5 +1,6 @@
-// own <- keep own + sum_i c_i t_i in one pass, four numbers for each invocation. The operands' declarations stand before, for each number of them.
+// own <- keep own + sum_i c_i t_i in one pass, four numbers for each invocation. Parameters and operands are declared before, for each number of them.
 
+@group(0) @binding(0) var<uniform> p: Parameters;
 @group(0) @binding(1) var<storage, read_write> own: array<vec4<f32>>;
 
 @compute @workgroup_size(256)
