@@ -3,7 +3,6 @@
 //! On whichever adapter is there, at the least the driver in software that continuous integration installs. The host reads the format's description
 //! and never the firmware, so this compares two programs.
 
-#![cfg(feature = "wgpu")]
 #![allow(missing_docs)]
 
 mod random_layers;
@@ -14,12 +13,12 @@ use candle_core::{Device, Tensor};
 use quickcheck::{Arbitrary, Gen};
 use random_layers::{KINDS, RandomLayers};
 use random_mixture::RandomMixture;
-use random_network::RandomModel;
+use random_network::{Numbers, RandomModel};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use tweedie_core::artifact::Artifact;
+use tweedie_core::artifact::{self, Artifact, Header, PlanStep};
 use tweedie_core::noise::NoiseStream;
 use tweedie_firmware::{Model, sample};
 use tweedie_host::checkpoint::{Description, Model as Checkpoint};
@@ -207,4 +206,31 @@ fn a_class_that_is_not_there_is_one_sentence() {
     let sampler = IntegerSampler::new(&gpu, &Artifact::parse(&words).unwrap(), 1).unwrap();
     let sentence = sampler.draw(0, &[Wanted { stream: 0, class: Some(10) }]).unwrap_err().to_string();
     assert!(sentence.contains("class 10") && !sentence.contains('\n') && !sentence.contains(". "), "{sentence}");
+}
+
+#[test]
+fn a_network_that_no_buffer_holds_is_one_sentence() {
+    let Some(gpu) = gpu() else { return };
+    let numbers = Numbers::new(&mut Gen::new(100), 4, 4, [1, 0]);
+    let layers = [numbers.layer((0, 4), (4, 4), false)];
+    let header = Header {
+        dims: [4, 1, 1, 1],
+        rank: 1,
+        classes: 0,
+        clip: false,
+        // The largest that parses: with a workgroup's samples more bytes than shaders can count.
+        arena: 1 << 24,
+        input_at: 0,
+        output_at: 4,
+        offset: 0.0,
+        scale: 1.0,
+    };
+    let step = PlanStep { from_output: 1 << 14, pulls: [1 << 14, 0, 0, 0], pull_count: 1, ..PlanStep::default() };
+    let mut words = vec![0; artifact::length(&[step], &layers)];
+    artifact::write(&header, &[step], &layers, &mut words).unwrap();
+    let sentence = IntegerSampler::new(&gpu, &Artifact::parse(&words).unwrap(), 1).unwrap_err().to_string();
+    assert!(
+        sentence.starts_with("a network that works on 128 samples needs a buffer of 4294967296 bytes"),
+        "{sentence}"
+    );
 }

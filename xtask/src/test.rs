@@ -107,7 +107,7 @@ fn steps() -> Vec<Step> {
     let clippy = ["clippy", "--all-targets", "--release", "--target-dir", &target, "--", "-D", "warnings"];
     add(format!("clippy {FLASHER}"), in_folder(FLASHER, &clippy));
     // With the GPU's modules, which nothing else looks at.
-    let wgpu = ["--features", "tweedie-host/wgpu"];
+    let wgpu = ["--features", "tweedie-host/wgpu,tweedie-twin/wgpu,tweedie-tests/wgpu"];
     let mut clippy = with(cargo(), &["clippy", "--workspace", "--all-targets", "--release"]);
     clippy.args(wgpu).args(["--", "-D", "warnings"]);
     add("clippy".into(), clippy);
@@ -123,8 +123,10 @@ fn steps() -> Vec<Step> {
     rest.args(["-p", "tweedie-host", "-p", "tweedie-twin", "-p", "tweedie-tests", "-p", "xtask"]);
     add("test tweedie-host, tweedie-twin, tweedie-tests, xtask".into(), rest);
     // Another build of the host, and the tests that need it alone. Without an adapter they say so, unless CI is set.
-    let gpu = ["test", "--release", "--no-fail-fast", "-p", "tweedie-host", "--features", "wgpu", "--test", "gpu"];
-    add("test wgpu".into(), with(cargo(), &gpu));
+    let mut gpu = with(cargo(), &["test", "--release", "--no-fail-fast"]);
+    gpu.args(["-p", "tweedie-host", "-p", "tweedie-twin", "-p", "tweedie-tests"]).args(wgpu);
+    gpu.args(["--test", "gpu", "--test", "gpu_parity", "--test", "commands"]);
+    add("test wgpu".into(), gpu);
     steps
 }
 

@@ -3,9 +3,9 @@
 //! | read | for |
 //! |---|---|
 //! | [`IntegerSampler`] | samples of an artifact, a batch at a time |
-//! | [`tables`] | weights and biases in the order that kernels read them |
-//! | [`stages`] | layers as calls of kernels |
-//! | [`batch`] | which samples are drawn together |
+//! | `tables` | weights and biases in the order that kernels read them |
+//! | `stages` | layers as calls of kernels |
+//! | `batch` | which samples are drawn together |
 //! | `wgsl/` | the kernels; `shared.wgsl` says how numbers lie |
 //!
 //! Kernels know sizes as parameters, so there are as many of them as kinds of layers. Four samples are a lane and 32 lanes a workgroup, all of one
