@@ -35,7 +35,7 @@ pub enum Drawer<'a> {
     Firmware(&'a Model<'a>),
     /// A GPU by way of wgpu.
     #[cfg(feature = "wgpu")]
-    Gpu(IntegerSampler),
+    Gpu(Box<IntegerSampler>),
 }
 
 impl<'a> Drawer<'a> {
@@ -60,7 +60,7 @@ impl<'a> Drawer<'a> {
         let most = options.batch.map_or(count, |batch| usize::try_from(batch).unwrap_or(count).min(count));
         let opened = Gpu::open(options.adapter.as_deref())
             .and_then(|gpu| IntegerSampler::new(&gpu.into(), model.artifact(), most));
-        Ok(Self::Gpu(opened.map_err(tweedie_host::Error::from)?))
+        Ok(Self::Gpu(Box::new(opened.map_err(tweedie_host::Error::from)?)))
     }
 
     #[cfg(not(feature = "wgpu"))]

@@ -121,7 +121,7 @@ fn normalise(g: &mut Gen) -> Option<Sketch> {
     let [input_at, other] = rooms(g);
     let rows = within(g, 1, 6) as u32;
     let features = within(g, 1, 48) as u32 * if rows > 1 { 2 } else { 1 };
-    let widest = (1..31).rev().find(|&shift| u64::from(features) * 65_535 << shift < 1 << 31)?;
+    let widest = (1..31).rev().find(|&shift| (u64::from(features) * 65_535) << shift < 1 << 31)?;
     let layer = Normalise {
         input_at,
         features,

@@ -22,6 +22,7 @@ use super::error::GpuError;
 use batch::{Batch, GROUP, LANES, SAMPLES, groups_of};
 use stages::{Name, Stage, Stages};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use tables::Tables;
 use tweedie_core::artifact::Artifact;
@@ -32,7 +33,7 @@ const ACCESS: [Access; 5] = [Access::Read, Access::ReadWrite, Access::Read, Acce
 /// Lanes of a batch on a GPU: enough to keep thousands of cores busy.
 const LANES_ON_A_GPU: usize = 4096;
 /// Lanes of a batch on a driver in software: few enough for a layer's numbers to stay in cache.
-const LANES_IN_SOFTWARE: usize = 256;
+const LANES_IN_SOFTWARE: usize = 1024;
 /// The most bytes of a batch.
 const MOST_BYTES: usize = 1 << 30;
 
@@ -88,9 +89,9 @@ impl IntegerSampler {
 
         let mut calls = HashMap::new();
         for name in first.iter().chain(&each).map(|stage| stage.name) {
-            if !calls.contains_key(&name) {
+            if let Entry::Vacant(place) = calls.entry(name) {
                 let kernel = gpu.kernel(name.entry(), &name.source(), &ACCESS)?;
-                calls.insert(name, gpu.bind(&kernel, &[&tables, &arena, &samples, &states, &scratch])?);
+                place.insert(gpu.bind(&kernel, &[&tables, &arena, &samples, &states, &scratch])?);
             }
         }
         let (classes, steps) = (header.classes, artifact.steps());

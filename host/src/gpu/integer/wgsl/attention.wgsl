@@ -1,7 +1,7 @@
 // Attention: a query of one head to a job. The scratch holds a number for every key of every job.
 
 struct Parameters {
-    stride: u32,
+    @align(16) stride: u32,
     jobs: u32,
     // The first query of this call, counted over tokens and heads.
     begin: u32,
@@ -15,7 +15,8 @@ struct Parameters {
     table_at: u32,
 }
 
-@group(0) @binding(0) var<uniform> p: Parameters;
+@group(0) @binding(0) var<uniform> given: array<Parameters, 2>;
+var<private> p: Parameters;
 
 // What shares are made of: a little less than 2^31, so that none of them reaches 2^15.
 const WHOLE: u32 = 0x7fff0000u;
@@ -56,6 +57,7 @@ fn attention(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     if (job >= p.jobs) {
         return;

@@ -1,7 +1,7 @@
 // Depthwise convolutions of 3x3: a number of the output to a job.
 
 struct Parameters {
-    stride: u32,
+    @align(16) stride: u32,
     jobs: u32,
     channels: u32,
     input_at: u32,
@@ -19,7 +19,8 @@ struct Parameters {
     class_bias_at: u32,
 }
 
-@group(0) @binding(0) var<uniform> p: Parameters;
+@group(0) @binding(0) var<uniform> given: array<Parameters, 2>;
+var<private> p: Parameters;
 
 @compute @workgroup_size(32)
 fn depthwise(
@@ -27,6 +28,7 @@ fn depthwise(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     if (job >= p.jobs) {
         return;

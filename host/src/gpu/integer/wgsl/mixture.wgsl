@@ -4,7 +4,7 @@
 // then logits, which become chances, then the state's gain.
 
 struct Parameters {
-    stride: u32,
+    @align(16) stride: u32,
     jobs: u32,
     features: u32,
     components: u32,
@@ -31,7 +31,8 @@ struct Parameters {
     falling_at: u32,
 }
 
-@group(0) @binding(0) var<uniform> p: Parameters;
+@group(0) @binding(0) var<uniform> given: array<Parameters, 2>;
+var<private> p: Parameters;
 
 fn block_rows() -> u32 {
     return p.components * (1u + p.rank);
@@ -65,6 +66,7 @@ fn project(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     let lane = lane_of(group, local);
     let count = block_rows();
@@ -107,6 +109,7 @@ fn falling_each(d: vec4<u32>) -> vec4<u32> {
 // One job for all that a sample has.
 @compute @workgroup_size(32)
 fn posterior(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    p = given[first_of(group)];
     let lane = lane_of(group, local);
     let blocks = blocks_of(class_of(group, p.stride));
     let all = blocks.y * p.components;
@@ -188,6 +191,7 @@ fn expand(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     if (job >= p.jobs) {
         return;

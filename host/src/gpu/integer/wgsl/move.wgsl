@@ -1,7 +1,7 @@
 // What computes nothing: zeros, constants, and samples as images of patches. Eight numbers to a job.
 
 struct Parameters {
-    stride: u32,
+    @align(16) stride: u32,
     jobs: u32,
     count: u32,
     input_at: u32,
@@ -16,7 +16,8 @@ struct Parameters {
     numbers_at: u32,
 }
 
-@group(0) @binding(0) var<uniform> p: Parameters;
+@group(0) @binding(0) var<uniform> given: array<Parameters, 2>;
+var<private> p: Parameters;
 
 const EACH: u32 = 8u;
 
@@ -26,6 +27,7 @@ fn zero(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let lane = lane_of(group, local);
     let begin = job_of(group, groups) * EACH;
     for (var i = begin; i < min(begin + EACH, p.count); i++) {
@@ -39,6 +41,7 @@ fn constants(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let lane = lane_of(group, local);
     let begin = job_of(group, groups) * EACH;
     for (var i = begin; i < min(begin + EACH, p.count); i++) {
@@ -64,6 +67,7 @@ fn rearrange(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let lane = lane_of(group, local);
     let begin = job_of(group, groups) * EACH;
     for (var i = begin; i < min(begin + EACH, p.count); i++) {

@@ -1,7 +1,7 @@
 // Layer normalisation: a row to a job.
 
 struct Parameters {
-    stride: u32,
+    @align(16) stride: u32,
     jobs: u32,
     features: u32,
     input_at: u32,
@@ -13,7 +13,8 @@ struct Parameters {
     gain_high: u32,
 }
 
-@group(0) @binding(0) var<uniform> p: Parameters;
+@group(0) @binding(0) var<uniform> given: array<Parameters, 2>;
+var<private> p: Parameters;
 
 // `floor(sqrt(v))`. The square root in floating point is off by one at most, whatever a device's precision.
 fn root_32(v: vec4<u32>) -> vec4<u32> {
@@ -74,6 +75,7 @@ fn normalise(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     if (job >= p.jobs) {
         return;

@@ -25,7 +25,8 @@ struct Parameters {
     pieces_at: u32,
 }
 
-@group(0) @binding(0) var<uniform> p: Parameters;
+@group(0) @binding(0) var<uniform> given: array<Parameters, 2>;
+var<private> p: Parameters;
 
 // A block of random bits for each of four samples.
 struct Block {
@@ -119,6 +120,7 @@ fn begin(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     if (job >= p.jobs) {
         return;
@@ -137,6 +139,7 @@ fn enter(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     let lane = lane_of(group, local);
     for (var i = 4u * job; i < min(4u * job + 4u, p.features); i++) {
@@ -151,6 +154,7 @@ fn advance(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     if (job >= p.jobs) {
         return;

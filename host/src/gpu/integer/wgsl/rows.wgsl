@@ -26,7 +26,8 @@ struct Parameters {
     class_bias_at: u32,
 }
 
-@group(0) @binding(0) var<uniform> p: Parameters;
+@group(0) @binding(0) var<uniform> given: array<Parameters, 2>;
+var<private> p: Parameters;
 
 @compute @workgroup_size(32)
 fn rows(
@@ -34,6 +35,7 @@ fn rows(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    p = given[first_of(group)];
     let job = job_of(group, groups);
     if (job >= p.jobs) {
         return;

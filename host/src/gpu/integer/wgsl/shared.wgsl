@@ -13,6 +13,12 @@ const LANES: u32 = 32u;
 // 32-bit numbers of whichever kernel is running.
 @group(0) @binding(5) var<storage, read_write> scratch: array<vec4<i32>>;
 
+// Where a call's parameters are among those that the binding shows: first, always. That this is computed keeps Mesa's driver in software from compiling
+// a kernel anew for every loop bound that it finds at a place that it knows.
+fn first_of(group: vec3<u32>) -> u32 {
+    return group.z >> 16u;
+}
+
 // What a workgroup is to do: `x` and `z` count jobs, `y` groups of lanes.
 fn job_of(group: vec3<u32>, groups: vec3<u32>) -> u32 {
     return group.z * groups.x + group.x;
