@@ -90,7 +90,7 @@ pub fn run(
     let elf = fs::read(program)?;
     let table = stream::table(&elf)?;
     let mut reader = Reader::new(&table);
-    let (mut child, output, errors) = start(program, machine, &format!(",arg=sample,arg={request}"))?;
+    let Started { mut child, output, errors } = start(program, machine, &format!(",arg=sample,arg={request}"))?;
     let (mut samples, mut scratch, mut ended, mut gave_up) = (Vec::new(), 0, false, None);
     loop {
         let bytes = match output.recv_timeout(SILENCE) {
@@ -127,7 +127,7 @@ pub fn run(
 /// # Errors
 /// [`EmulatorError`].
 pub fn print(program: &Path, machine: &Machine) -> Result<String, EmulatorError> {
-    let (mut child, output, errors) = start(program, machine, "")?;
+    let Started { mut child, output, errors } = start(program, machine, "")?;
     let mut printed = Vec::new();
     loop {
         match output.recv_timeout(SILENCE) {
@@ -142,12 +142,17 @@ pub fn print(program: &Path, machine: &Machine) -> Result<String, EmulatorError>
     }
 }
 
-/// QEMU with a program and its arguments, its standard output, and its standard error.
-fn start(
-    program: &Path,
-    machine: &Machine,
-    arguments: &str,
-) -> Result<(Stopped, Receiver<Vec<u8>>, Receiver<Vec<u8>>), EmulatorError> {
+/// QEMU at work.
+struct Started {
+    child: Stopped,
+    /// What the program says.
+    output: Receiver<Vec<u8>>,
+    /// What QEMU says, and a program that faults.
+    errors: Receiver<Vec<u8>>,
+}
+
+/// Starts a program with more settings of semihosting, such as its arguments.
+fn start(program: &Path, machine: &Machine, arguments: &str) -> Result<Started, EmulatorError> {
     let mut qemu = Command::new(QEMU);
     qemu.args(["-machine", machine.qemu, "-nographic", "-icount", "shift=0"])
         .args(["-semihosting-config", &format!("enable=on,target=native{arguments}")])
@@ -158,7 +163,7 @@ fn start(
         .stderr(Stdio::piped());
     let mut child = Stopped(qemu.spawn().map_err(|_| EmulatorError::Missing)?);
     let (output, errors) = (chunks(child.0.stdout.take()), chunks(child.0.stderr.take()));
-    Ok((child, output, errors))
+    Ok(Started { child, output, errors })
 }
 
 /// All that still comes, as text.
