@@ -106,10 +106,10 @@ fn steps() -> Vec<Step> {
     }
     let clippy = ["clippy", "--all-targets", "--release", "--target-dir", &target, "--", "-D", "warnings"];
     add(format!("clippy {FLASHER}"), in_folder(FLASHER, &clippy));
-    // With the GPU's modules, which nothing else looks at.
+    // With the GPU's modules and the window, which nothing else looks at.
     let wgpu = ["--features", "tweedie-host/wgpu,tweedie-twin/wgpu,tweedie-tests/wgpu"];
     let mut clippy = with(cargo(), &["clippy", "--workspace", "--all-targets", "--release"]);
-    clippy.args(wgpu).args(["--", "-D", "warnings"]);
+    clippy.args(wgpu).args(["--features", "tweedie-twin/window", "--", "-D", "warnings"]);
     add("clippy".into(), clippy);
     let mut docs = with(cargo(), &["doc", "--workspace", "--no-deps", "--release"]);
     docs.args(wgpu);

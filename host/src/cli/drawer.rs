@@ -6,10 +6,12 @@ use crate::error::Error;
 #[cfg(feature = "wgpu")]
 use crate::gpu::GpuSampler;
 use crate::preset::SamplingSettings;
+use crate::sample::follow::{Stage, follow};
 use crate::sample::{sample, sample_scheduled, trajectory};
 use crate::scheduler_config::Scheduled;
 use candle_core::Device;
 use clap::Args;
+use std::ops::ControlFlow;
 
 /// Options of `--device wgpu`.
 #[derive(Args, Clone, Debug, Default)]
@@ -144,6 +146,36 @@ impl Drawer {
             Self::Candle(device) => trajectory(model, settings, classes, seed, device),
             #[cfg(feature = "wgpu")]
             Self::Gpu(gpu) => gpu.trajectory(model, settings, classes, seed),
+        }
+    }
+
+    /// As [`follow`].
+    ///
+    /// # Errors
+    /// Those of [`follow`], and of the device.
+    pub fn follow(
+        &self,
+        model: &Model,
+        settings: &SamplingSettings,
+        classes: &[u32],
+        seed: u64,
+        show: &mut dyn FnMut(Stage) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Candle(device) => follow(model, settings, classes, seed, device, show),
+            #[cfg(feature = "wgpu")]
+            Self::Gpu(gpu) => gpu.follow(model, settings, classes, seed, show),
+        }
+    }
+
+    /// Who draws, as in "candle on cpu".
+    pub fn name(&self) -> String {
+        match self {
+            Self::Candle(Device::Cpu) => "candle on cpu".to_owned(),
+            Self::Candle(Device::Cuda(_)) => "candle on cuda".to_owned(),
+            Self::Candle(Device::Metal(_)) => "candle on metal".to_owned(),
+            #[cfg(feature = "wgpu")]
+            Self::Gpu(gpu) => format!("wgpu on {}", gpu.gpu().adapter().name),
         }
     }
 }

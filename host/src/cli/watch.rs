@@ -1,13 +1,14 @@
 //! `tweedie watch`.
 
 use crate::checkpoint::Model;
+use crate::cli::drawer::{Drawer, GpuOptions};
 use crate::condition::Asked;
 use crate::device::DeviceName;
 use crate::error::Error;
 use crate::picture::Depiction;
 use crate::picture::terminal::Style;
 use crate::preset::{SamplingSettings, SolverName, SpacingName};
-use crate::sample::follow::{Stage, follow};
+use crate::sample::follow::Stage;
 use crate::watch::controls::Controls;
 use crate::watch::session::Session;
 use crate::watch::view::Sheet;
@@ -28,6 +29,7 @@ Examples:
   cargo xtask watch runs/digits                      ten digits, seed after seed
   cargo xtask watch runs/digits --class 3 --steps 50 threes, in more steps
   cargo xtask watch runs/cow --window                points that gather to a cow, in a window
+  cargo xtask watch runs/digits --device wgpu        drawn by any GPU
   cargo xtask watch runs/digits --once | less        every step of one drawing, as text
   cargo xtask watch digits.tweedie                   an artifact, as a microcontroller draws it (see watch FILE --help)")]
 pub struct Arguments {
@@ -51,9 +53,11 @@ pub struct Arguments {
     /// uniform, exponential, log-snr, soft-log-snr, karras; on a chain also leading, trailing, linspace [default: the preset's]
     #[arg(long, value_name = "NAME")]
     spacing: Option<SpacingName>,
-    /// cpu, cuda or metal
+    /// cpu, cuda, metal, wgpu, or auto for the first of cuda, metal and cpu that is there
     #[arg(long, default_value = "cpu")]
-    device: String,
+    device: DeviceName,
+    #[command(flatten)]
+    gpu: GpuOptions,
     #[command(flatten)]
     options: Options,
 }
@@ -101,9 +105,8 @@ type Show<'a> = dyn FnMut(Stage) -> ControlFlow<()> + 'a;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let device: DeviceName = arguments.device.parse().map_err(Error::Argument)?;
-    let opened = device.open()?;
-    let model = arguments.asked.load(&arguments.run, &opened)?;
+    let drawer = Drawer::open(arguments.device, &arguments.gpu)?;
+    let model = arguments.asked.load(&arguments.run, &drawer.model_device())?;
     let own = model.preset.sampling.clone();
     let settings = SamplingSettings {
         solver: arguments.solver.unwrap_or(own.solver),
@@ -124,10 +127,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         solver: Some(settings.solver),
         guidance: settings.guidance,
     };
-    let by = format!("candle on {}", arguments.device);
+    let by = drawer.name();
     let on_device =
         Box::new(move |model: &Model, settings: &SamplingSettings, classes: &[u32], seed: u64, show: &mut Show<'_>| {
-            follow(model, settings, classes, seed, &opened, show)
+            drawer.follow(model, settings, classes, seed, show)
         });
     let artist = ModelArtist::new(model, settings, on_device, &name_of(&arguments.run), &by)?;
     arguments.options.show(Arc::new(artist), request, &arguments.run.join("watch"))

@@ -7,12 +7,13 @@
 //! | [`error`] | what can go wrong, one sentence each |
 //! | [`tensor`], [`noise`] | states under core's traits, and their noise |
 //! | [`recorder`] | a network as a list of calls |
-//! | [`sample`] | samples of a model |
+//! | [`sample`] | samples of a model; `follow` shows each step |
 //! | [`integer`] | samples of an artifact, with the firmware library's bits |
 
 pub mod adapter;
 pub mod context;
 pub mod error;
+mod follow;
 pub mod integer;
 pub mod noise;
 mod poll;

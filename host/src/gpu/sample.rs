@@ -131,6 +131,29 @@ impl GpuSampler {
         Ok(samples)
     }
 
+    /// All samples at once, before the first step and with estimates that can be seen, in as many chunks as it takes.
+    pub(super) fn chunks(
+        &self,
+        prepared: &Prepared,
+        model: &Model,
+        classes: &[u32],
+        seed: u64,
+    ) -> Result<Vec<Chunk>, Error> {
+        let mut uploads = Uploads::new(&self.gpu, &model.weights, &prepared.queries)?;
+        let first = self.chunk(prepared, model, &mut uploads, seed, classes.len())?;
+        let rows = first.rows;
+        let mut chunks = vec![first];
+        while chunks.len() * rows < classes.len() {
+            chunks.push(Chunk::new(&self.gpu, prepared, model, &mut uploads, seed, rows)?);
+        }
+        for (index, (chunk, classes)) in chunks.iter_mut().zip(classes.chunks(rows)).enumerate() {
+            chunk.network.seen =
+                Some(Tensors::for_plan(self.gpu.clone(), &prepared.plan).zeros("what is seen", rows * chunk.features)?);
+            chunk.begin((index * rows) as u64, classes, prepared)?;
+        }
+        Ok(chunks)
+    }
+
     /// Buffers for as many samples at a time as suit the device, or as the person chose.
     fn chunk(
         &self,
@@ -164,11 +187,11 @@ impl GpuSampler {
 }
 
 /// Buffers and calls for so many samples at a time.
-struct Chunk {
+pub(super) struct Chunk {
     gpu: Arc<Gpu>,
     rows: usize,
     features: usize,
-    state: GpuTensor,
+    pub(super) state: GpuTensor,
     x0_hats: Vec<GpuTensor>,
     fresh: GpuTensor,
     classes: Storage,
@@ -218,6 +241,7 @@ impl Chunk {
                 features,
                 output,
                 unconditional,
+                seen: None,
             },
             state,
             classes,
@@ -230,19 +254,41 @@ impl Chunk {
         own.into_iter().chain([self.rows]).chain(self.network.program.words().iter().copied()).collect()
     }
 
-    /// Draws samples `first ..` of these classes, at most as many as rows.
-    fn draw(&mut self, first: u64, classes: &[u32], prepared: &Prepared, watch: Watch<'_>) -> Result<Vec<f32>, Error> {
+    /// The states of samples `first ..` of these classes, at most as many as rows, before the first step.
+    fn begin(&mut self, first: u64, classes: &[u32], prepared: &Prepared) -> Result<(), Error> {
         let count = classes.len() * self.features;
         let Self { state, fresh, network, .. } = self;
-        for tensor in
-            [state, fresh, &mut network.output, &mut network.unconditional].into_iter().chain(&mut self.x0_hats)
-        {
+        let tensors = [state, fresh, &mut network.output, &mut network.unconditional].into_iter();
+        for tensor in tensors.chain(&mut network.seen).chain(&mut self.x0_hats) {
             tensor.resize(count);
         }
         self.gpu.write(&self.classes, classes)?;
         self.noise.first = first;
         self.noise.fill_normal(0, &mut self.state)?;
-        self.state.combine(prepared.plan[0].level.norm(), &[])?;
+        Ok(self.state.combine(prepared.plan[0].level.norm(), &[])?)
+    }
+
+    /// The step of that number.
+    pub(super) fn advance(&mut self, step: usize, prepared: &Prepared) -> Result<(), Error> {
+        // The sampler turns the buffers round in each step; here they are borrowed anew for each, so they are turned for good.
+        let mut x0_hats: Vec<&mut GpuTensor> = self.x0_hats.iter_mut().collect();
+        let mut workspace = Workspace { x0_hats: &mut x0_hats, noise: Some(&mut self.fresh) };
+        let (row, clip) = (&self.plan[step], clip(&prepared.settings));
+        let (state, network, noise) = (&mut self.state, &mut self.network, &mut self.noise);
+        sampler::step(row, StepId(step), clip, state, &mut workspace, network, noise).map_err(sampler_error)?;
+        self.x0_hats.rotate_right(1);
+        self.gpu.flush();
+        Ok(())
+    }
+
+    /// The last estimate, in chunks that are to be seen.
+    pub(super) fn seen(&self) -> Option<&GpuTensor> {
+        self.network.seen.as_ref()
+    }
+
+    /// Draws samples `first ..` of these classes, at most as many as rows.
+    fn draw(&mut self, first: u64, classes: &[u32], prepared: &Prepared, watch: Watch<'_>) -> Result<Vec<f32>, Error> {
+        self.begin(first, classes, prepared)?;
         watch(0, &self.state)?;
         let mut x0_hats: Vec<&mut GpuTensor> = self.x0_hats.iter_mut().collect();
         let mut workspace = Workspace { x0_hats: &mut x0_hats, noise: Some(&mut self.fresh) };
@@ -262,14 +308,16 @@ impl Chunk {
                 }
             },
         )
-        .map_err(|error| match error {
-            SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => {
-                Error::Gpu(error)
-            }
-            other => Error::Argument(other.to_string()),
-        })?;
+        .map_err(sampler_error)?;
         watched?;
         Ok(self.state.to_vec()?)
+    }
+}
+
+fn sampler_error(error: SamplerError<GpuError, GpuError, GpuError>) -> Error {
+    match error {
+        SamplerError::Tensor(error) | SamplerError::Noise(error) | SamplerError::Denoiser(error) => Error::Gpu(error),
+        other => Error::Argument(other.to_string()),
     }
 }
 
@@ -282,6 +330,8 @@ struct NetworkOnGpu {
     features: usize,
     output: GpuTensor,
     unconditional: GpuTensor,
+    /// A copy of the last estimate for whoever watches: a solver may keep something else of it.
+    seen: Option<GpuTensor>,
 }
 
 impl Denoiser<GpuTensor> for NetworkOnGpu {
@@ -299,9 +349,9 @@ impl Denoiser<GpuTensor> for NetworkOnGpu {
         }
         let Conversion { from_state, from_output } = self.queries[step].to_x0;
         x0_hat.combine(0.0, &[(from_output, &self.output), (from_state, x_t)])?;
-        match self.thresholding {
-            Some(thresholding) => x0_hat.threshold(thresholding, self.features),
-            None => Ok(()),
+        if let Some(thresholding) = self.thresholding {
+            x0_hat.threshold(thresholding, self.features)?;
         }
+        self.seen.as_mut().map_or(Ok(()), |seen| seen.copy_from(x0_hat))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::shared;
 use candle_core::{Device, Tensor};
+use std::ops::ControlFlow;
 use std::path::Path;
 use tweedie_core::noise::NoiseStream;
 use tweedie_host::checkpoint::{Description, Model};
@@ -9,6 +10,7 @@ use tweedie_host::data::Dataset;
 use tweedie_host::gpu::GpuSampler;
 use tweedie_host::network::parameters::FrozenWeights;
 use tweedie_host::preset::{Preset, SamplingSettings, SolverName};
+use tweedie_host::sample::follow::{Stage, follow};
 use tweedie_host::sample::{sample, sample_scheduled, trajectory};
 use tweedie_host::scheduler_config::SchedulerConfig;
 
@@ -214,6 +216,47 @@ fn thresholds_schedulers_and_states_on_the_way_are_candle_s() {
     assert_eq!(own.len(), 5);
     for (own, candle) in own.iter().zip(&candle) {
         assert!(apart(own, candle) <= TOLERANCE, "{}", apart(own, candle));
+    }
+}
+
+#[test]
+fn whoever_watches_sees_what_candle_shows() {
+    let Some(gpu) = shared() else { return };
+    let model = model(&["network.hidden=24"], &[8, 8], 2);
+    let classes = [0, 1, 2, 1, 0];
+    for solver in ["ddim", "deis", "heun", "unipc"] {
+        let solver = solver.parse().unwrap();
+        let settings = SamplingSettings { solver, steps: 6, guidance: 1.5, ..model.preset.sampling.clone() };
+        let stages = |follow: &dyn Fn(&mut dyn FnMut(Stage) -> ControlFlow<()>)| {
+            let mut stages = Vec::new();
+            follow(&mut |stage| {
+                stages.push(stage);
+                ControlFlow::Continue(())
+            });
+            stages
+        };
+        let own = stages(&|show| {
+            GpuSampler::new(gpu.clone(), Some(2)).follow(&model, &settings, &classes, 3, show).unwrap();
+        });
+        let candle = stages(&|show| follow(&model, &settings, &classes, 3, &Device::Cpu, show).unwrap());
+        assert!(own.len() == candle.len() && own.len() > 5, "{} stages", own.len());
+        for (own, candle) in own.iter().zip(&candle) {
+            assert_eq!((own.step, own.steps, own.angle), (candle.step, candle.steps, candle.angle));
+            assert!(apart(&own.state, &candle.state) <= TOLERANCE, "{solver}, step {}", own.step);
+            match (&own.x0_hat, &candle.x0_hat) {
+                (Some(own_hat), Some(candle_hat)) => {
+                    assert!(apart(own_hat, candle_hat) <= TOLERANCE, "{solver}, estimate of step {}", own.step);
+                }
+                (own_hat, candle_hat) => assert!(own_hat.is_none() && candle_hat.is_none() && own.step == 0),
+            }
+        }
+        let mut seen = 0;
+        let stop = &mut |_| {
+            seen += 1;
+            if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        GpuSampler::new(gpu.clone(), None).follow(&model, &settings, &classes, 3, stop).unwrap();
+        assert_eq!(seen, 3);
     }
 }
 
