@@ -182,12 +182,14 @@ fn noise_images() -> Result<Dataset, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::drawer::GpuOptions;
 
     #[test]
     fn the_processor_is_measured_like_any_device() {
         let arguments = Arguments {
             python: None,
             device: Some(DeviceName::Cpu),
+            gpu: GpuOptions::default(),
             rounds: 1,
             steps: 2,
             out: "unused".into(),
