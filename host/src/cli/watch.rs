@@ -142,7 +142,7 @@ pub fn name_of(path: &Path) -> String {
 }
 
 impl Options {
-    /// Shows what an artist draws, wherever the options say. How many samples, [`Self::count`] says, not the request.
+    /// Shows what an artist draws, wherever the options say. The number of samples is the options', not the request's.
     ///
     /// # Errors
     /// What cannot be drawn, no terminal or window to show it in, or one that is too small.

@@ -31,7 +31,7 @@ const RANGES: usize = 50;
 /// The most rows of either kind that are looked at.
 const MOST_ROWS: usize = 500;
 /// The most multiply-accumulates that steps may take, of both kinds of rows together: about half a minute on two cores.
-const MOST_WORK: u64 = 500_000_000_000;
+pub const MOST_WORK: u64 = 500_000_000_000;
 /// The least noise, in units of the distance between the data's levels.
 const LEAST_NOISE: f64 = 0.25;
 /// The seed of the noise that rows are put under, another than any that samples are asked for with by habit.

@@ -219,6 +219,9 @@ fn thresholds_schedulers_and_states_on_the_way_are_candle_s() {
     }
 }
 
+/// Whoever is shown each stage.
+type Show<'a> = dyn FnMut(Stage) -> ControlFlow<()> + 'a;
+
 #[test]
 fn whoever_watches_sees_what_candle_shows() {
     let Some(gpu) = shared() else { return };
@@ -227,7 +230,7 @@ fn whoever_watches_sees_what_candle_shows() {
     for solver in ["ddim", "deis", "heun", "unipc"] {
         let solver = solver.parse().unwrap();
         let settings = SamplingSettings { solver, steps: 6, guidance: 1.5, ..model.preset.sampling.clone() };
-        let stages = |follow: &dyn Fn(&mut dyn FnMut(Stage) -> ControlFlow<()>)| {
+        let stages = |follow: &dyn Fn(&mut Show)| {
             let mut stages = Vec::new();
             follow(&mut |stage| {
                 stages.push(stage);
