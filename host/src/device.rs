@@ -16,7 +16,7 @@ pub enum DeviceName {
     Metal(usize),
     /// The first of [`PREFERRED`](Self::PREFERRED) that this build and this machine have.
     Auto,
-    /// Any GPU by way of wgpu, which draws samples and nothing else.
+    /// Any GPU by way of wgpu, which draws samples and trains nothing.
     Wgpu,
 }
 

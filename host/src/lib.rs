@@ -17,6 +17,7 @@
 //! | [`chamfer`] | how far points stray from the solid that they were learnt from |
 //! | [`study`] | the theory in figures |
 //! | `gpu` | sampling on any GPU, by wgpu (with the feature of that name) |
+//! | [`watch`] | a model drawing, step by step, in a terminal or a window |
 //! | [`picture`], [`npy`] | for people, and for programs |
 
 #![deny(missing_docs)]

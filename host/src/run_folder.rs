@@ -23,10 +23,16 @@ pub struct Metrics {
     pub loss: f64,
     /// Learning rate of the last update; 0 for a mixture.
     pub learning_rate: f64,
-    /// Norm of the last gradient, before clipping; 0 for a mixture.
+    /// Norm of the last gradient, before clipping; 0 for a mixture, infinite for an update that half precision has left out.
+    #[serde(deserialize_with = "number_or_infinity")]
     pub gradient_norm: f64,
     /// Seconds of training so far, over all sessions.
     pub seconds: f64,
+}
+
+/// JSON has no infinities: they are written as `null`.
+fn number_or_infinity<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::INFINITY))
 }
 
 const LOCK: &str = ".lock";
@@ -182,5 +188,26 @@ impl RunFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => Err(Error::file(self.metrics(), "read it")(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_an_update_that_was_left_out_is_read_like_any() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
+        let line = |step: u64, gradient_norm: f64| Metrics {
+            step,
+            loss: 0.5,
+            learning_rate: 1e-3,
+            gradient_norm,
+            seconds: 2.0,
+        };
+        let lines = [line(10, f64::INFINITY), line(20, 0.25)];
+        lines.iter().for_each(|line| folder.append_metrics(line).unwrap());
+        assert_eq!(folder.read_metrics(u64::MAX).unwrap(), lines);
     }
 }

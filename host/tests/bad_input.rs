@@ -157,7 +157,7 @@ fn command_lines() {
     place.training_refused(&["--steps", "0"], &["'0'", "--steps", "at least 1"]);
     place.training_refused(&["--steps", "many"], &["'many'", "--steps"]);
     place.training_refused(&["--setp", "5"], &["--setp"]);
-    place.training_refused(&["--device", "gpu"], &["gpu", "cpu, cuda, metal and auto"]);
+    place.training_refused(&["--device", "gpu"], &["gpu", "cpu, cuda, metal, wgpu and auto"]);
     place.training_refused(&["--device", "cuda:x"], &["cuda:x"]);
     place.training_refused(&["--precision", "f8"], &["f8", "bf16"]);
     place.training_refused(&["digits-mixture", "--precision", "bf16"], &["must be f32 for a mixture"]);

@@ -79,6 +79,8 @@ pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
         "devices" => Some("wgpu".to_owned()),
         _ => device_of(arguments),
     };
+    // The others refuse it in words of their own.
+    let device = device.filter(|device| program == HOST || (program == TWIN && device == "wgpu"));
     let accelerator = match device.as_deref().map(Accelerator::of).transpose() {
         Ok(accelerator) => accelerator.flatten().filter(|accelerator| program.has(accelerator.feature)),
         Err(sentence) => {

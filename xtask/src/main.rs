@@ -40,7 +40,11 @@ const COMMANDS: &[Command] = &[
     Command::new("devices", "list what this machine can compute on: processor and GPUs", Run::Host),
     Command::new("test", "run every check and test, or those that match a filter", Run::Here(test::main)),
     Command::new("check-cuda", "compile what runs on NVIDIA GPUs, without one", Run::Here(cuda::main)),
-    Command::new("setup", "install what is missing: Rust targets and QEMU", Run::Here(setup::main)),
+    Command::new(
+        "setup",
+        "install what is missing: Rust targets, QEMU, and on Linux a Vulkan driver in software",
+        Run::Here(setup::main),
+    ),
 ];
 
 const EXAMPLES: &[(&str, &str)] = &[

@@ -46,7 +46,7 @@ impl<'a> Drawer<'a> {
     pub fn open(model: &'a Model<'a>, options: &DeviceOptions, count: usize) -> Result<Self, Error> {
         match options.device {
             DeviceName::Wgpu => Self::open_gpu(model, &options.gpu, count),
-            DeviceName::Cpu => {
+            DeviceName::Cpu | DeviceName::Auto => {
                 // It refuses what only a GPU takes.
                 tweedie_host::cli::drawer::Drawer::open(DeviceName::Cpu, &options.gpu)?;
                 Ok(Self::Firmware(model))

@@ -62,6 +62,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
 fn text(listing: &Listing) -> String {
     let mut lines = vec![format!("cpu      {} threads", listing.cpu_threads)];
     lines.extend(listing.candle.iter().map(|name| format!("{name:8} for everything")));
+    for (name, built) in [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))] {
+        if !built {
+            lines.push(format!("{name:8} not in this build; `cargo xtask train --device {name}` builds with it, where there is such a GPU"));
+        }
+    }
     adapters(listing, &mut lines);
     lines.join("\n")
 }

@@ -89,15 +89,16 @@ pub fn parameters(first: &[u32]) -> Parameters {
     all
 }
 
-/// What waits to be submitted.
-enum Pending {
-    Dispatch { call: Call, slot: u32, groups: [u32; 3] },
-    Copy { from: wgpu::Buffer, to: wgpu::Buffer, bytes: u64 },
+/// A call that waits to be submitted.
+struct Dispatch {
+    call: Call,
+    slot: u32,
+    groups: [u32; 3],
 }
 
 #[derive(Default)]
 struct Stream {
-    pending: Vec<Pending>,
+    pending: Vec<Dispatch>,
     parameters: Vec<u8>,
     submissions: u64,
     moved: u64,
@@ -434,19 +435,7 @@ impl Gpu {
         let slot = stream.parameters.len();
         stream.parameters.extend_from_slice(bytes);
         stream.parameters.resize(slot + PARAMETER_BYTES, 0);
-        stream.pending.push(Pending::Dispatch { call: call.clone(), slot: slot as u32, groups });
-        Ok(())
-    }
-
-    /// Adds a copy of all of a buffer to the stream.
-    ///
-    /// # Errors
-    /// Buffers of different lengths.
-    pub fn enqueue_copy(&self, from: &Storage, to: &Storage) -> Result<(), GpuError> {
-        tweedie_core::tensor::check_lengths(to.words, [from.words])?;
-        let bytes = 4 * from.words as u64;
-        let copy = Pending::Copy { from: from.buffer.clone(), to: to.buffer.clone(), bytes };
-        lock(&self.stream).pending.push(copy);
+        stream.pending.push(Dispatch { call: call.clone(), slot: slot as u32, groups });
         Ok(())
     }
 
@@ -463,23 +452,13 @@ impl Gpu {
             self.queue.write_buffer(&self.parameters, 0, &stream.parameters);
         }
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut pending = stream.pending.drain(..).peekable();
-        while let Some(next) = pending.next() {
-            match next {
-                Pending::Copy { from, to, bytes } => encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes),
-                first @ Pending::Dispatch { .. } => {
-                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                    let mut next = Some(first);
-                    while let Some(Pending::Dispatch { call, slot, groups: [x, y, z] }) = next {
-                        pass.set_pipeline(&call.kernel.pipeline);
-                        pass.set_bind_group(0, &call.group, &[slot]);
-                        pass.dispatch_workgroups(x, y, z);
-                        next = pending.next_if(|next| matches!(next, Pending::Dispatch { .. }));
-                    }
-                }
-            }
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for Dispatch { call, slot, groups: [x, y, z] } in stream.pending.drain(..) {
+            pass.set_pipeline(&call.kernel.pipeline);
+            pass.set_bind_group(0, &call.group, &[slot]);
+            pass.dispatch_workgroups(x, y, z);
         }
-        drop(pending);
+        drop(pass);
         self.queue.submit([encoder.finish()]);
         stream.parameters.clear();
         stream.submissions += 1;

@@ -59,13 +59,13 @@ pub struct Arguments {
     /// Turns that each side takes; medians are reported
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = positive::<u64>)]
     rounds: u64,
-    /// Training steps in a turn; of the networks of images, which cost more, a twentieth, and a fiftieth as many draws
+    /// Training steps in a turn; of the networks of images, which cost more, a twentieth, and a fiftieth as many draws; of no account with --device wgpu
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = positive::<u64>)]
     steps: u64,
-    /// Where to leave bench.json
+    /// Where to leave bench.json, or with --device bench-NAME.json
     #[arg(long, value_name = "DIR", default_value = "runs/bench")]
     out: PathBuf,
-    /// Print bench.json on standard output instead of the table
+    /// Print that file on standard output instead of the table
     #[arg(long)]
     json: bool,
 }

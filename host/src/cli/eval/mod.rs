@@ -66,7 +66,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let subject = match &arguments.run {
         Some(subject) if !arguments.curve.curve => subject,
         // The curve trains.
-        preset => return curve::run(preset.as_deref(), options, &arguments.curve, &arguments.device.open()?),
+        preset => {
+            arguments.gpu.none_given()?;
+            return curve::run(preset.as_deref(), options, &arguments.curve, &arguments.device.open()?);
+        }
     };
     let drawer = Drawer::open(arguments.device, &arguments.gpu)?;
     let progress = Progress::default();
