@@ -222,6 +222,12 @@ fn parse(path: &Path) -> syn::File {
 
 /// Every source file below a folder, but for those named `tests`.
 fn sources(folder: &Path) -> Vec<(PathBuf, syn::File)> {
+    let found = sources_or_none(folder);
+    assert!(!found.is_empty(), "{} has no sources", folder.display());
+    found
+}
+
+fn sources_or_none(folder: &Path) -> Vec<(PathBuf, syn::File)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.expect("an entry").path();
@@ -229,13 +235,12 @@ fn sources(folder: &Path) -> Vec<(PathBuf, syn::File)> {
             continue;
         }
         if path.is_dir() {
-            found.extend(sources(&path));
+            found.extend(sources_or_none(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let file = parse(&path);
             found.push((path, file));
         }
     }
-    assert!(!found.is_empty(), "{} has no sources", folder.display());
     found
 }
 

@@ -12,7 +12,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 use wgpu::{BufferUsages, ErrorFilter};
+
+/// The longest that a read-back that is done may take to say so.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Bytes of one call's parameters, which is also the strictest alignment that a device may ask for.
 pub const PARAMETER_BYTES: usize = 256;
@@ -312,7 +316,8 @@ impl Gpu {
         });
         self.wait()?;
         let refused = |reason: String| GpuError::Refused { what: "reading a buffer".to_owned(), reason };
-        match receiver.try_recv() {
+        // Where several threads wait, another one may have taken the answer and be about to pass it on.
+        match receiver.recv_timeout(ANSWER) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(refused(error.to_string())),
             Err(_) => return Err(refused("the driver did not answer".to_owned())),
