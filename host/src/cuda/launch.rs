@@ -187,10 +187,10 @@ pub fn judge_gradients(
     fold(gpu, &mut few, &sums)?;
     fold(gpu, &mut total, &few)?;
     let verdict = Tensor::zeros(3, DType::F32, device)?;
-    let judge = kernel(gpu, "judge_gradient")?;
+    let function = kernel(gpu, "judge_gradient")?;
     with_view_mut(&verdict, &mut |verdict| {
         with_view_mut(scaler, &mut |scaler| {
-            let mut arguments = judge.builder();
+            let mut arguments = function.builder();
             arguments.arg(&mut *verdict).arg(&total).arg(&gradient_clip).arg(&mut *scaler).arg(&growth_interval);
             // SAFETY: the buffers hold 3, 1 and 2 numbers.
             unsafe { launch(&mut arguments, 1) }

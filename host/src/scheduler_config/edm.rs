@@ -59,11 +59,10 @@ impl SchedulerConfig {
                 return Err(self.fail(reason));
             }
             None => {
-                let quarter = |k: usize| {
-                    let angle = Schedule::Trigonometric.level((steps - k) as f64 / steps as f64)?;
-                    Ok::<_, Error>(angle.sigma * angle.sigma)
-                };
-                (0..=steps).map(quarter).collect::<Result<_, _>>()?
+                // sin^2, which is the noise of that interpolation.
+                let sigma =
+                    |k: usize| Ok::<_, Error>(Schedule::CosineSquared.level((steps - k) as f64 / steps as f64)?.sigma);
+                (0..=steps).map(sigma).collect::<Result<_, _>>()?
             }
         };
         let mut plan = vec![Step::EMPTY; steps];
