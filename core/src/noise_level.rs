@@ -47,6 +47,11 @@ impl NoiseLevel {
         2.0 * (log(self.alpha) - log(self.sigma))
     }
 
+    /// `sigma / alpha`, by which EDM and k-diffusion count noise (Karras et al. 2022); infinite where there is no signal.
+    pub fn ratio(&self) -> f64 {
+        self.sigma / self.alpha
+    }
+
     /// `sqrt(alpha^2 + sigma^2)`: the standard deviation of `x_t` for data of unit variance; 1 when variance-preserving.
     pub fn norm(&self) -> f64 {
         hypot(self.alpha, self.sigma)

@@ -9,7 +9,6 @@ use crate::process::AnyProcess;
 use crate::sample::plan_for;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
-use tweedie_core::NoiseLevel;
 use tweedie_core::plan::{self, Step};
 use tweedie_core::schedule::Process;
 
@@ -97,10 +96,9 @@ impl Written<'_> {
 
     /// `sigma / alpha` of the first and the last state with noise.
     fn ends(&self) -> (f64, f64) {
-        let ratio = |level: NoiseLevel| level.sigma / level.alpha;
-        let first = self.plan.first().map_or(f64::INFINITY, |step| ratio(step.level));
+        let first = self.plan.first().map_or(f64::INFINITY, |step| step.level.ratio());
         let least = self.preset.process.min_time * self.process.horizon();
-        (first, self.process.level(least).map_or(0.0, ratio))
+        (first, self.process.level(least).map_or(0.0, |level| level.ratio()))
     }
 
     fn on_the_chain(&self) -> Result<Keys, Error> {
