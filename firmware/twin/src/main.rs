@@ -11,7 +11,7 @@
 //! | [`eval`] | `cargo xtask eval FILE` |
 //! | [`watch`] | `cargo xtask watch FILE` |
 //! | [`run`] | `cargo xtask run` |
-//! | [`bench`] | `cargo xtask bench --kernels` |
+//! | [`mod@bench`] | `cargo xtask bench --kernels` |
 //! | [`board`] | boards' programs: built, weighed, listened to |
 //! | [`draw`] | samples of an artifact, on every core or on a GPU |
 //! | [`error`] | what can go wrong |
