@@ -76,7 +76,12 @@ fn grid(shape: &[usize], count: usize, size: (usize, usize)) -> Result<Grid, Pic
             let columns = count.div_ceil(rows.max(1)).clamp(1, 3);
             let rows = count.div_ceil(columns).min(rows);
             let share = |room: usize, parts: usize| ((room + gap(width)) / parts.max(1)).saturating_sub(gap(width));
-            Ok(Grid { columns, rows, cell: (share(width, columns), share(height, rows)) })
+            let cell = (share(width, columns), share(height, rows));
+            Ok(if cell.0 == 0 || cell.1 == 0 {
+                Grid { columns: 0, rows: 0, cell: (0, 0) }
+            } else {
+                Grid { columns, rows, cell }
+            })
         }
         Depiction::Sheet => {
             let (w, h) = natural(shape, count)?;

@@ -56,6 +56,9 @@ pub fn draw(samples: &[f32], shape: &[usize], columns: usize) -> Result<RgbImage
 /// painted from the lowest to the highest point that the curve has there.
 pub fn curve(values: &[f32], width: usize, height: usize) -> Vec<f32> {
     let mut image = vec![-1.0; width * height];
+    if image.is_empty() || values.is_empty() {
+        return image;
+    }
     let last = values.len().saturating_sub(1);
     let at = |place: f32| {
         let index = (place as usize).min(last);
@@ -88,6 +91,8 @@ mod tests {
         assert_eq!((image[0], image[80]), (-1.0, -1.0));
         // Of one value, a level line; of more values than columns, every peak.
         assert_eq!(curve(&[0.0], 3, 3), [-1.0, -1.0, -1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0]);
+        // Where there is no room, or nothing to draw, nothing is drawn.
+        assert_eq!((curve(&[0.0], 0, 3), curve(&[0.0], 3, 0), curve(&[], 1, 1)), (vec![], vec![], vec![-1.0]));
         let mut peak = [0.0; 100];
         peak[37] = 1.0;
         assert!(curve(&peak, 7, 5)[..7].contains(&1.0));
